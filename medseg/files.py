@@ -1,0 +1,90 @@
+"""Files that are whole or absent: written aside, synced, renamed; and their hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from medseg.errors import OutputFailed
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; rename it into place when the block ends well.
+
+    The temporary name keeps the suffixes of ``path`` (writers choose a format by them). When
+    the block raises, Ctrl-C included, nothing stays behind and an older ``path`` is untouched.
+
+    Raises
+    ------
+    OutputFailed
+        ``write-failed``: the disk is full, the folder is missing or not ours to write.
+    """
+    aside = path.with_name(f".{secrets.token_hex(4)}.part.{path.name}")
+    try:
+        try:
+            yield aside
+            with aside.open("rb+") as written:
+                os.fsync(written.fileno())
+            aside.replace(path)
+            _sync_folder(path.parent)
+        except OSError as error:
+            raise OutputFailed(
+                "write-failed",
+                f"{path.name} could not be written: {error.strerror or type(error).__name__}",
+                do="Check free space and permissions of the output folder",
+            ) from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename survive a power cut; not every file system can, then nothing is lost."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        return
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> Path:
+    """Make a folder and its parents for output.
+
+    Raises
+    ------
+    OutputFailed
+        ``write-failed``: it cannot be made there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputFailed(
+            "write-failed",
+            f"The output folder could not be made: {error.strerror or type(error).__name__}",
+            do="Choose a folder that you may write to",
+        ) from error
+    return folder
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON as UTF-8 with two spaces, whole or not at all; NaN and inf are refused."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    with whole_file(path) as aside:
+        aside.write_text(text, encoding="utf-8")
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

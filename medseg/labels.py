@@ -1,0 +1,110 @@
+"""What the numbers in a label map mean: names, codes, sides, colours, regions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from medseg.errors import InputRefused
+
+Laterality = Literal["left", "right", "both"]
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A coded concept: value, coding scheme and plain English meaning (PS3.16).
+
+    Compared by value and scheme in DICOM; the meaning is for people.
+    """
+
+    value: str
+    scheme: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One structure of a label map.
+
+    Attributes
+    ----------
+    value : int
+        The number in the array; 0 is background and has no Label.
+    name : str
+        For people: ``"Left kidney"``.
+    category, type : Code or None
+        Segmented property category (CID 7150) and type; needed for DICOM export only.
+    modifiers : tuple of Code
+        Further modifiers of the type, such as Anterior. The side is not among them.
+    laterality : {"left", "right", "both"} or None
+        None for unpaired structures and where the side is unknown.
+    colour : (int, int, int)
+        sRGB, 0-255, for pictures and viewers.
+    region : tuple of int
+        Values whose union this label is; empty for an ordinary label.
+    """
+
+    value: int
+    name: str
+    category: Code | None = None
+    type: Code | None = None
+    modifiers: tuple[Code, ...] = ()
+    laterality: Laterality | None = None
+    colour: tuple[int, int, int] = (230, 75, 53)
+    region: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSet:
+    """The labels of one task, ordered by value, background left out.
+
+    Raises
+    ------
+    InputRefused
+        ``labels-invalid``: a value is 0 or negative, or a value or name comes twice.
+
+    Examples
+    --------
+    >>> organs = LabelSet((Label(1, "Liver"), Label(4, "Spleen")))
+    >>> [label.name for label in organs], organs[4].name, organs.classes
+    (['Liver', 'Spleen'], 'Spleen', 3)
+    """
+
+    labels: tuple[Label, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        values = [label.value for label in self.labels]
+        names = [label.name for label in self.labels]
+        if min(values, default=1) < 1:
+            raise InputRefused("labels-invalid", f"Label values must be above 0, not {values}")
+        if len(set(values)) < len(values) or len(set(names)) < len(names):
+            raise InputRefused("labels-invalid", f"A label value or name comes twice in {names}")
+        object.__setattr__(self, "labels", tuple(sorted(self.labels, key=lambda one: one.value)))
+
+    def __iter__(self) -> Iterator[Label]:
+        return iter(self.labels)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, value: int) -> Label:
+        for label in self.labels:
+            if label.value == value:
+                return label
+        raise KeyError(value)
+
+    @property
+    def plain(self) -> tuple[Label, ...]:
+        """The labels that are no regions: those a network has a class for."""
+        return tuple(label for label in self.labels if not label.region)
+
+    @property
+    def classes(self) -> int:
+        """Channels of a network's output: the plain labels and background."""
+        return len(self.plain) + 1
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """Array value of each class, background first: class 0 has value 0."""
+        return (0, *(label.value for label in self.plain))

@@ -1,0 +1,129 @@
+"""What a network wants to be given, and what it is: frozen, checked, hashed, JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, Strict, ValidationError
+from pydantic import model_validator
+
+from medseg.errors import GeometryRefused, MedsegError, PlanRefused
+from medseg.geometry import Geometry, axes_towards
+from medseg.labels import LabelSet
+
+Count = Annotated[int, Strict(), Field(gt=0)]
+
+
+class Frozen(BaseModel):
+    """A checked record: no unknown keys, no changes, no NaN."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+    )
+
+
+class Clip(Frozen):
+    """Clip to a window, then shift and scale by statistics of the whole data set (CT).
+
+    The window is the 0.5 to 99.5 percentile of the foreground (Isensee et al., Nature
+    Methods 2021), in the units of the scan.
+    """
+
+    kind: Literal["clip"] = "clip"
+    low: float
+    high: float
+    mean: float
+    deviation: PositiveFloat
+
+    @model_validator(mode="after")
+    def _window_is_open(self) -> Clip:
+        if self.low >= self.high:
+            raise ValueError(f"low {self.low} must lie below high {self.high}")
+        return self
+
+
+class ZScore(Frozen):
+    """Subtract the mean and divide by the deviation of this one scan (MR, others)."""
+
+    kind: Literal["zscore"] = "zscore"
+
+
+class Channel(Frozen):
+    """One input channel: its modality and how its values are normalised."""
+
+    name: str
+    modality: str = Field("", description="DICOM code that is expected; empty accepts any")
+    normalisation: Clip | ZScore = Field(ZScore(), discriminator="kind")
+
+
+class Network(Frozen):
+    """A network by its name in ``networks/build.py`` and its plain keyword arguments."""
+
+    name: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+class Plan(Frozen):
+    """Everything between a scan and a network, and back.
+
+    Attributes
+    ----------
+    orientation : str
+        Axis order and direction of the network's grid. The first axis is the one across
+        slices for a 2-D network: ``"SAR"``.
+    spacing : (float, float, float)
+        Voxel size along those axes in mm.
+    patch : (int, int, int)
+        Tile size in voxels; ``(1, J, K)`` for a 2-D network.
+    labels : LabelSet
+        Classes of the output, background left out.
+    mirror_axes : tuple of int
+        Axes on which training mirrored. Left and right stay apart where labels have a side.
+    """
+
+    format: Literal[1] = 1
+    task: Literal["segment"] = "segment"
+    orientation: str = "RAS"
+    spacing: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+    channels: tuple[Channel, ...] = Field(min_length=1)
+    patch: tuple[Count, Count, Count]
+    network: Network
+    labels: LabelSet
+    mirror_axes: tuple[int, ...] = (0, 1, 2)
+
+    @model_validator(mode="after")
+    def _orientation_exists(self) -> Plan:
+        try:
+            axes_towards(Geometry((1, 1, 1), _IDENTITY), self.orientation)
+        except GeometryRefused as refusal:
+            raise ValueError(refusal.found) from refusal
+        return self
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the plan's canonical JSON, in hex."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, allow_nan=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+_IDENTITY = ((1.0, 0, 0, 0), (0, 1.0, 0, 0), (0, 0, 1.0, 0), (0, 0, 0, 1.0))
+
+
+def plan_from(content: Any) -> Plan:
+    """Return a plan from parsed JSON.
+
+    Raises
+    ------
+    PlanRefused
+        ``plan-invalid``: names the first wrong field and what is wrong with it.
+    """
+    try:
+        return Plan.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(step) for step in first["loc"]) or "plan"
+        raise PlanRefused("plan-invalid", f"{where}: {first['msg']}") from error
+    except MedsegError as error:
+        raise PlanRefused("plan-invalid", error.found) from error
