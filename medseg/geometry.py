@@ -72,7 +72,7 @@ class Geometry:
     @property
     def directions(self) -> np.ndarray:
         """Unit vectors of the array axes in RAS+, as columns of a (3, 3) array."""
-        return self.affine[:3, :3] / np.linalg.norm(self.affine[:3, :3], axis=0)
+        return np.divide(self.affine[:3, :3], self.spacing)
 
     @property
     def orientation(self) -> str:
@@ -98,7 +98,7 @@ class Geometry:
 
     def positions(self, index: np.ndarray) -> np.ndarray:
         """Return the RAS+ mm of voxel indices ``(..., 3)``; fractions are allowed."""
-        return np.asarray(index) @ self.affine[:3, :3].T + self.affine[:3, 3]
+        return np.add(np.asarray(index) @ self.affine[:3, :3].T, self.affine[:3, 3])
 
     def same_as(self, other: Geometry, tolerance_mm: float = SAME_PLACE_MM) -> bool:
         """Return whether both grids have one shape and no corner differs by more than this."""

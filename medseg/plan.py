@@ -6,8 +6,16 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, Strict, ValidationError
-from pydantic import model_validator
+import numpy as np
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    Strict,
+    ValidationError,
+    model_validator,
+)
 
 from medseg.errors import GeometryRefused, MedsegError, PlanRefused
 from medseg.geometry import Geometry, axes_towards
@@ -96,7 +104,7 @@ class Plan(Frozen):
     @model_validator(mode="after")
     def _orientation_exists(self) -> Plan:
         try:
-            axes_towards(Geometry((1, 1, 1), _IDENTITY), self.orientation)
+            axes_towards(Geometry((1, 1, 1), np.eye(4)), self.orientation)
         except GeometryRefused as refusal:
             raise ValueError(refusal.found) from refusal
         return self
@@ -106,9 +114,6 @@ class Plan(Frozen):
         """SHA-256 of the plan's canonical JSON, in hex."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, allow_nan=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-_IDENTITY = ((1.0, 0, 0, 0), (0, 1.0, 0, 0), (0, 0, 1.0, 0), (0, 0, 0, 1.0))
 
 
 def plan_from(content: Any) -> Plan:
