@@ -1,0 +1,133 @@
+"""A data set: its cases, its labels, and how a case is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from medseg.errors import InputRefused
+from medseg.labels import LabelSet
+from medseg.volume import LabelMap, Volume
+
+GRID_TOLERANCE_MM = 0.01  # image and label files round their affines apart by this much
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One labelled image.
+
+    Attributes
+    ----------
+    name : str
+        Unique in its data set.
+    images : tuple of (Path, int or None)
+        For each channel the file, and which volume of it when it holds several.
+    label : Path
+        The label map, on the grid of the image.
+    """
+
+    name: str
+    images: tuple[tuple[Path, int | None], ...]
+    label: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Labelled cases of one task, sorted by name.
+
+    Attributes
+    ----------
+    name : str
+        As the data set calls itself.
+    cases : tuple of Case
+    channels : tuple of str
+        Name of each input channel, such as ``"CT"`` or ``"T1"``.
+    labels : LabelSet
+        Values and names; background left out.
+    """
+
+    name: str
+    cases: tuple[Case, ...]
+    channels: tuple[str, ...]
+    labels: LabelSet
+
+
+def open_dataset(folder: str | Path) -> Dataset:
+    """Open a folder in the layout of the Medical Segmentation Decathlon or of nnU-Net raw.
+
+    Raises
+    ------
+    InputRefused
+        ``dataset-unknown``: no ``dataset.json`` of either kind. ``dataset-invalid``: it names
+        files that are not there, or nothing. The words name the first one.
+    """
+    from medseg.datasets import msd, nnunet
+
+    folder = Path(folder)
+    for layout in (msd, nnunet):
+        content = layout.description(folder)
+        if content is not None:
+            dataset = layout.dataset(folder, content)
+            _check_files(dataset)
+            return dataset
+    raise InputRefused(
+        "dataset-unknown",
+        f"{folder.name or folder} holds no dataset.json of a known layout",
+        do="Give a folder in the layout of the Medical Segmentation Decathlon or of nnU-Net raw",
+    )
+
+
+def _check_files(dataset: Dataset) -> None:
+    if not dataset.cases:
+        raise InputRefused("dataset-invalid", f"{dataset.name} lists no labelled case")
+    for case in dataset.cases:
+        for path in (*(path for path, _ in case.images), case.label):
+            if not path.is_file():
+                raise InputRefused(
+                    "dataset-invalid", f"Case {case.name}: {path.name} is not there",
+                    do="Complete the data set or take the case out of dataset.json",
+                )  # fmt: skip
+
+
+def read_case(case: Case, labels: LabelSet) -> tuple[Volume, LabelMap]:
+    """Read the image, all channels, and the label map of a case.
+
+    Returns
+    -------
+    Volume
+        ``(I, J, K)``, or ``(I, J, K, C)`` with more than one channel.
+    LabelMap
+        On the same grid.
+
+    Raises
+    ------
+    InputRefused
+        ``grids-differ``: image, channels or label do not lie on one grid; ``labels-unknown``:
+        the label map holds a value that the data set does not name. Others of ``reading``.
+    """
+    from medseg.reading import read, read_labels
+
+    channels = [read(path, volume=volume) for path, volume in case.images]
+    truth = read_labels(case.label, labels)
+    for other in (*channels[1:], truth):
+        if not other.geometry.same_as(channels[0].geometry, GRID_TOLERANCE_MM):
+            raise InputRefused(
+                "grids-differ",
+                f"Case {case.name}: image and label lie on different grids",
+                do="Resample one onto the other before training",
+            )
+    unknown = sorted(set(np.unique(truth.array).tolist()) - set(labels.values))
+    if unknown:
+        raise InputRefused(
+            "labels-unknown",
+            f"Case {case.name}: label values {unknown} are not in the data set's list",
+            do="Name them in dataset.json",
+        )
+    volume = channels[0]
+    if len(channels) > 1:
+        stacked = np.stack([channel.array for channel in channels], axis=-1)  # (I, J, K, C)
+        volume = volume.moved(stacked, volume.geometry)
+    # the label's own affine may differ in the fifth digit: one grid from here on
+    return volume, truth.moved(truth.array, volume.geometry)

@@ -1,0 +1,142 @@
+"""YAML files checked against a model; what is wrong is named with file, line and key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from medseg.errors import MedsegError, PlanRefused
+
+LARGEST_BYTES = 1 << 20
+Place = tuple[str | int, ...]
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with numbers, true and false as people expect: ``1e-3`` a number, ``no`` a word."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, rule) for tag, rule in rules
+            if not tag.endswith((":bool", ":int", ":float", ":timestamp"))]
+    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}  # fmt: skip
+for _tag, _rule, _first in (
+    ("bool", r"true|false", "tf"),
+    ("int", r"[-+]?(0|[1-9][0-9]*)", "-+0123456789"),
+    ("float", r"[-+]?(0|[1-9][0-9]*)?(\.[0-9]*)?([eE][-+]?[0-9]+)?", "-+.0123456789"),
+):
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_rule})$"), list(_first)
+    )
+
+
+def load_settings(path: Path, model: type[Model], overrides: Iterable[str] = ()) -> Model:
+    """Read a YAML file into a checked model.
+
+    Parameters
+    ----------
+    path : Path
+        At most 1 MiB; anchors, aliases and repeated keys are refused.
+    model : type
+        A pydantic model.
+    overrides : iterable of str
+        ``"key.inner=value"``, each value read as YAML; they win over the file.
+
+    Raises
+    ------
+    PlanRefused
+        ``settings-missing``, ``settings-invalid``: names file, line, key and what is wrong.
+    """
+    text = _text(path)
+    loader = _Loader(text)
+    lines: dict[Place, int] = {}
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            raise PlanRefused("settings-invalid", f"{path.name} is empty")
+        _note_lines(node, (), lines, path.name, set())
+        content = loader.construct_document(node)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path.name}:{mark.line + 1}" if mark else path.name
+        problem = getattr(error, "problem", None) or "cannot be read"
+        raise PlanRefused("settings-invalid", f"{where}: no valid YAML: {problem}") from error
+    finally:
+        loader.dispose()
+    origins = {place: f"{path.name}:{line}" for place, line in lines.items()}
+    for override in overrides:
+        place = _override(content, override)
+        origins[place] = f"--set {'.'.join(map(str, place))}"
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise PlanRefused("settings-invalid", _first_problem(error, origins)) from error
+    except MedsegError as error:
+        raise PlanRefused("settings-invalid", f"{path.name}: {error.found}") from error
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > LARGEST_BYTES:
+            raise PlanRefused("settings-invalid", f"{path.name} is larger than 1 MiB")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        raise PlanRefused("settings-missing", f"{path.name} cannot be read: {reason}") from error
+
+
+def _note_lines(
+    node: yaml.Node, place: Place, lines: dict[Place, int], name: str, met: set[int]
+) -> None:
+    """Remember the line of each key; refuse what a settings file has no use for."""
+    line = node.start_mark.line + 1
+    if id(node) in met:  # an alias stands for the very node of its anchor
+        raise PlanRefused("settings-invalid", f"{name}:{line}: aliases are not allowed")
+    met.add(id(node))
+    lines.setdefault(place, line)
+    if isinstance(node, yaml.SequenceNode):
+        for number, item in enumerate(node.value):
+            _note_lines(item, (*place, number), lines, name, met)
+    elif isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if key.value in seen:
+                raise PlanRefused("settings-invalid", f"{name}:{line}: {key.value} comes twice")
+            seen.add(key.value)
+            lines[(*place, key.value)] = line
+            _note_lines(value, (*place, key.value), lines, name, met)
+
+
+def _override(content: Any, override: str) -> Place:
+    """Set one ``key.inner=value`` in place; return the place."""
+    key, equals, value = override.partition("=")
+    place = tuple(key.split("."))
+    if not equals or not all(place) or not isinstance(content, dict):
+        raise PlanRefused("settings-invalid", f"--set {override}: write it as key.inner=value")
+    inner = content
+    for step in place[:-1]:
+        inner = inner.setdefault(step, {})
+        if not isinstance(inner, dict):
+            raise PlanRefused("settings-invalid", f"--set {override}: {step} has no keys inside")
+    try:
+        inner[place[-1]] = yaml.load(value, _Loader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        raise PlanRefused("settings-invalid", f"--set {override}: no valid value") from error
+    return place
+
+
+def _first_problem(error: ValidationError, origins: dict[Place, str]) -> str:
+    """Say where the first problem stands, and what it is."""
+    problem = error.errors(include_url=False)[0]
+    place = tuple(problem["loc"])
+    known = next((place[:n] for n in range(len(place), -1, -1) if place[:n] in origins), ())
+    key = ".".join(str(step) for step in place)
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{origins.get(known, 'settings')}: {key}: {problem['msg']}{more}"

@@ -1,0 +1,5 @@
+"""Training a network on a data set, from a checked config to a model package."""
+
+from medseg.training.config import TrainingConfig, load_config
+
+__all__ = ["TrainingConfig", "load_config"]

@@ -1,0 +1,83 @@
+"""Checkpoints from which a training goes on exactly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from medseg.errors import ModelRefused
+from medseg.files import whole_file
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Write weights, optimizer state and epoch every few epochs and after the last.
+
+    Parameters
+    ----------
+    path : Path
+        One file; the newest checkpoint replaces the one before, whole or not at all.
+    every : int
+        Epochs between two.
+    identity : str
+        What the training is; a checkpoint of another one is not resumed.
+    """
+
+    def __init__(self, path: Path, every: int, identity: str) -> None:
+        super().__init__()
+        self.path = path
+        self.every = every
+        self.identity = identity
+
+    def on_epoch_end(self, epoch, logs=None) -> None:
+        """Write when it is time."""
+        done = epoch + 1
+        if done % self.every == 0 or done == self.params["epochs"]:
+            save_checkpoint(self.path, self.model, done, self.identity)
+
+
+def save_checkpoint(path: Path, model: keras.Model, epochs: int, identity: str) -> None:
+    """Write a model's variables and its optimizer's, with the number of epochs done."""
+    arrays = {f"model/{v.path}": keras.ops.convert_to_numpy(v.value) for v in model.variables}
+    state: dict[str, np.ndarray] = {}
+    model.optimizer.save_own_variables(state)
+    arrays |= {f"optimizer/{key}": np.asarray(value) for key, value in state.items()}
+    metadata = {"epochs": str(epochs), "identity": identity}
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    with whole_file(path) as aside:
+        save_file(arrays, aside, metadata)
+
+
+def load_checkpoint(path: Path, model: keras.Model, identity: str) -> int:
+    """Restore a compiled model and its optimizer; return the number of epochs done.
+
+    The optimizer is built first: Keras would otherwise skip its state without a word.
+
+    Raises
+    ------
+    ModelRefused
+        ``checkpoint-invalid``: damaged, or of another training.
+    """
+    try:
+        with safe_open(path, "numpy") as opened:
+            metadata = opened.metadata() or {}
+            arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise ModelRefused("checkpoint-invalid", f"{path.name} cannot be read") from error
+    expected = {f"model/{variable.path}" for variable in model.variables}
+    if metadata.get("identity") != identity or not expected <= set(arrays):
+        raise ModelRefused(
+            "checkpoint-invalid", f"{path.name} belongs to another training",
+            do="Train into another folder, or start anew without --resume",
+        )  # fmt: skip
+    for variable in model.variables:
+        variable.assign(arrays[f"model/{variable.path}"])
+    model.optimizer.build(model.trainable_variables)
+    prefix = "optimizer/"
+    model.optimizer.load_own_variables(
+        {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+    )
+    return int(metadata["epochs"])

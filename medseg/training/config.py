@@ -1,0 +1,167 @@
+"""What a training is told: one frozen, checked record, read from YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PositiveFloat, Strict, field_validator, model_validator
+
+from medseg.augmentation.recipe import RECIPES
+from medseg.labels import Label
+from medseg.losses import LOSSES
+from medseg.networks.build import NETWORKS
+from medseg.plan import Clip, Count, Frozen, ZScore
+from medseg.settings import load_settings
+
+Whole = Annotated[int, Strict(), Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class ChannelConfig(Frozen):
+    """One input channel."""
+
+    name: str
+    modality: str = Field("", description="DICOM code such as CT or MR; empty accepts any")
+    normalisation: Literal["auto", "zscore", "clip"] | Clip | ZScore = Field(
+        "auto", description="auto: clip for CT, zscore for others; clip is measured on the fold"
+    )
+
+
+class PlanConfig(Frozen):
+    """How the network sees a scan."""
+
+    orientation: str = Field("RAS", description="Axis order and direction of the network's grid")
+    spacing: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+    patch: tuple[Count, Count, Count]
+    channels: tuple[ChannelConfig, ...] = Field(min_length=1)
+    network: str = Field("unet", description="A name of networks/build.py")
+    features: tuple[Count, ...] = Field(min_length=2, description="Channels of each stage")
+    kernels: tuple[tuple[Count, ...], ...] | None = Field(None, description="3 everywhere")
+    strides: tuple[tuple[Count, ...], ...] | None = Field(None, description="2 after stage one")
+    mirror_axes: tuple[Whole, ...] = (0, 1, 2)
+
+    @field_validator("network")
+    @classmethod
+    def _network_exists(cls, name: str) -> str:
+        return _one_of(name, NETWORKS)
+
+    @model_validator(mode="after")
+    def _patch_fits_network(self) -> PlanConfig:
+        arguments = self.network_arguments()
+        if not len(arguments["strides"]) == len(arguments["kernels"]) == len(self.features):
+            raise ValueError("features, kernels and strides need one entry for each stage")
+        for axis in range(self.rank):
+            reduced = 1
+            for stride in arguments["strides"]:
+                reduced *= stride[axis]
+            size = self.patch[3 - self.rank + axis]
+            if size % reduced:
+                raise ValueError(f"patch size {size} is not a multiple of the stride {reduced}")
+        return self
+
+    @property
+    def rank(self) -> int:
+        """2 for a patch that is one voxel thick, else 3."""
+        return 2 if self.patch[0] == 1 else 3
+
+    def network_arguments(self) -> dict[str, Any]:
+        """Return features, kernels and strides with defaults filled in."""
+        stages = len(self.features)
+        kernels = self.kernels or ((3,) * self.rank,) * stages
+        strides = self.strides or ((1,) * self.rank, *((2,) * self.rank,) * (stages - 1))
+        return {"features": self.features, "kernels": kernels, "strides": strides}
+
+
+class Optimizer(Frozen):
+    """SGD with Nesterov momentum (nnU-Net's), or AdamW."""
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    rate: PositiveFloat = Field(0.01, description="At the start, after any warm-up")
+    momentum: Fraction = Field(0.99, description="Of sgd")
+    weight_decay: float = Field(3e-5, ge=0)
+    clip_norm: PositiveFloat = Field(12.0, description="Largest norm of all gradients together")
+    average: Fraction = Field(0.0, description="Momentum of averaged weights; 0: none")
+
+
+class Schedule(Frozen):
+    """How the learning rate falls from its start to zero over all steps."""
+
+    name: Literal["polynomial", "cosine"] = "polynomial"
+    power: PositiveFloat = Field(0.9, description="Of polynomial")
+    warmup_steps: Whole = 0
+
+
+class Provenance(Frozen):
+    """What the model card has to say and no program can know."""
+
+    summary: str
+    intended_use: str
+    training_data: str
+    licence: str
+    attribution: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
+
+
+class TrainingConfig(Frozen):
+    """A whole training."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="Of the model")
+    version: str = "1"
+    dataset: Path = Field(description="Folder in MSD or nnU-Net raw layout; from the config's own")
+    labels: tuple[Label, ...] | None = Field(
+        None, description="Codes, sides and colours; the data set's plain names when left out"
+    )
+    fold: Whole | Literal["all"] = Field(0, description="Held out; all: nothing is")
+    folds: Annotated[int, Strict(), Field(ge=2)] = 5
+    plan: PlanConfig
+    loss: str = "dice_cross_entropy"
+    deep_supervision: bool = True
+    augmentation: str = "default"
+    batch: Count = 2
+    epochs: Count = 1000
+    steps: Count = Field(250, description="In an epoch")
+    foreground: Fraction = Field(0.33, description="Share of patches centred on a label")
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    precision: Literal["auto", "f32", "bf16", "f16"] = Field(
+        "auto", description="auto: f16 on a GPU, bf16 where the CPU has it, else f32"
+    )
+    checkpoint_epochs: Count = Field(10, description="Between two checkpoints")
+    seed: Whole = 12345
+    card: Provenance
+
+    @field_validator("loss")
+    @classmethod
+    def _loss_exists(cls, name: str) -> str:
+        return _one_of(name, LOSSES)
+
+    @field_validator("augmentation")
+    @classmethod
+    def _recipe_exists(cls, name: str) -> str:
+        return _one_of(name, RECIPES)
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the whole training."""
+        return self.epochs * self.steps
+
+
+def _one_of(name: str, names: Iterable[str]) -> str:
+    if name not in names:
+        raise ValueError(f"{name!r} is not one of {sorted(names)}")
+    return name
+
+
+def load_config(path: str | Path, overrides: Iterable[str] = ()) -> TrainingConfig:
+    """Read a training config; a relative ``dataset`` counts from the config's folder.
+
+    Raises
+    ------
+    PlanRefused
+        ``settings-missing``, ``settings-invalid``.
+    """
+    path = Path(path)
+    config = load_settings(path, TrainingConfig, overrides)
+    return config.model_copy(update={"dataset": path.parent / config.dataset.expanduser()})

@@ -1,0 +1,263 @@
+"""From a config to trained weights, and on to a model package."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medseg.augmentation import recipe
+from medseg.datasets import Dataset, Fold, fold_of, open_dataset
+from medseg.datasets.statistics import foreground_window
+from medseg.datasets.store import StoredCase, store_cases
+from medseg.errors import EngineFailed, PlanRefused
+from medseg.files import make_folder
+from medseg.labels import LabelSet
+from medseg.plan import Channel, Clip, Network, Plan, ZScore
+from medseg.training.config import ChannelConfig, TrainingConfig
+from medseg.training.precision import has_gpu, policy, policy_name
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[str, int, int, str], None]
+"""Called with a stage's name, what is done of it, the total, and a note."""
+
+
+def silent(stage: str, done: int, total: int, note: str) -> None:
+    """Report nothing: the progress of who does not ask for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What a training works on once its config has met its data set."""
+
+    config: TrainingConfig
+    plan: Plan
+    dataset: Dataset
+    fold: Fold
+
+    @property
+    def identity(self) -> str:
+        """Hash of what a checkpoint must share with the training that resumes it."""
+        told = self.config.model_dump_json(exclude={"dataset", "card", "checkpoint_epochs"})
+        return hashlib.sha256((told + self.plan.hash + repr(self.fold)).encode()).hexdigest()
+
+
+def open_training(config: TrainingConfig) -> Training:
+    """Bring config and data set together: labels, fold, and the plan with its statistics.
+
+    Raises
+    ------
+    InputRefused
+        The data set is refused, see :func:`medseg.datasets.open_dataset`.
+    PlanRefused
+        ``labels-differ``: config and data set name other values; ``channels-differ``.
+    """
+    dataset = open_dataset(config.dataset)
+    names = [case.name for case in dataset.cases]
+    if config.fold == "all":
+        fold = Fold(tuple(sorted(names)), ())
+    else:
+        fold = fold_of(names, config.fold, config.folds, config.seed)
+    if len(dataset.channels) != len(config.plan.channels):
+        raise PlanRefused(
+            "channels-differ",
+            f"The config has {len(config.plan.channels)} channels, "
+            f"{dataset.name} has {len(dataset.channels)}",
+        )
+    labels = _labels(config, dataset)
+    train = [case for case in dataset.cases if case.name in set(fold.train)]
+    channels = []
+    for number, told in enumerate(config.plan.channels):
+        how = _normalisation(told)
+        if how is None:
+            how = foreground_window(train, labels, number, config.seed)
+        channels.append(Channel(name=told.name, modality=told.modality, normalisation=how))
+    arguments = {
+        "channels": len(channels),
+        "classes": labels.classes,
+        **config.plan.network_arguments(),
+    }
+    plan = Plan(
+        orientation=config.plan.orientation,
+        spacing=config.plan.spacing,
+        channels=tuple(channels),
+        patch=config.plan.patch,
+        network=Network(name=config.plan.network, arguments=arguments),
+        labels=labels,
+        mirror_axes=config.plan.mirror_axes,
+    )
+    return Training(config, plan, dataset, fold)
+
+
+def _labels(config: TrainingConfig, dataset: Dataset) -> LabelSet:
+    """Return the config's labels, or the data set's where it gives none."""
+    if config.labels is None:
+        return dataset.labels
+    labels = LabelSet(config.labels)
+    if labels.values != dataset.labels.values:
+        raise PlanRefused(
+            "labels-differ",
+            f"The config names label values {labels.values[1:]}, "
+            f"{dataset.name} has {dataset.labels.values[1:]}",
+        )
+    return labels
+
+
+def _normalisation(told: ChannelConfig) -> Clip | ZScore | None:
+    """Return how a channel is normalised, or None when a window has to be measured."""
+    if isinstance(told.normalisation, Clip | ZScore):
+        return told.normalisation
+    is_ct = "CT" in (told.modality.upper(), told.name.upper())
+    if told.normalisation == "clip" or (told.normalisation == "auto" and is_ct):
+        return None
+    return ZScore()
+
+
+def fit(
+    training: Training, out: Path, *, resume: bool = False, progress: Progress = silent
+) -> tuple[Any, float]:
+    """Train the network of a training.
+
+    Parameters
+    ----------
+    training : Training
+    out : Path
+        Folder for ``log.csv``, ``checkpoint.safetensors`` and the prepared cases.
+    resume : bool
+        Go on from the checkpoint in ``out``, if there is one.
+    progress : callable
+
+    Returns
+    -------
+    keras.Model
+        The trained network in float32, finest head only, with averaged weights if asked for.
+    float
+        Minutes that fitting took, this time.
+
+    Raises
+    ------
+    EngineFailed
+        ``loss-diverged``: the loss became NaN or infinite.
+    ModelRefused
+        ``checkpoint-invalid``.
+    """
+    config = training.config
+    make_folder(out)
+    cases = _stored(training, out / "prepared", progress)
+    started = time.monotonic()
+    with policy(policy_name(config.precision)):
+        model = _fitted(training, cases, out, resume, progress)
+    minutes = (time.monotonic() - started) / 60
+    return _without_side_heads(training, model), minutes
+
+
+def _stored(training: Training, folder: Path, progress: Progress) -> list[StoredCase]:
+    train = [case for case in training.dataset.cases if case.name in set(training.fold.train)]
+    return store_cases(
+        train, training.plan, folder, lambda done, total: progress("prepare", done, total, "")
+    )
+
+
+def _fitted(
+    training: Training, cases: list[StoredCase], out: Path, resume: bool, progress: Progress
+) -> Any:
+    """Build, compile and fit; return the model as it was trained."""
+    import keras
+
+    from medseg import networks
+    from medseg.losses import loss
+    from medseg.training.checkpoint import Checkpoint, load_checkpoint
+    from medseg.training.sampler import Patches
+    from medseg.training.schedule import optimizer_of
+
+    config, plan = training.config, training.plan
+    keras.utils.set_random_seed(config.seed)
+    deep = config.deep_supervision and len(config.plan.features) > 2
+    model = networks.build(plan.network.name, **plan.network.arguments, deep_supervision=deep)
+    scales = _output_scales(config, len(model.outputs))
+    model.compile(
+        optimizer=optimizer_of(config),
+        loss=[loss(config.loss) for _ in scales],
+        loss_weights=_output_weights(len(scales)),
+        jit_compile=has_gpu(),  # on a CPU, XLA is eight times slower
+    )
+    checkpoint, log_file, done = out / "checkpoint.safetensors", out / "log.csv", 0
+    if resume and checkpoint.exists():
+        done = load_checkpoint(checkpoint, model, training.identity)
+    patches = Patches(
+        cases,
+        recipe(config.augmentation, plan.spacing, plan.patch, plan.mirror_axes),
+        plan.patch,
+        batch=config.batch,
+        steps=config.steps,
+        foreground=config.foreground,
+        scales=scales,
+        seed=config.seed,
+        first_epoch=done,
+    )
+    model.fit(
+        patches,
+        epochs=config.epochs,
+        initial_epoch=done,
+        shuffle=False,
+        verbose=0,
+        callbacks=[
+            keras.callbacks.TerminateOnNaN(),
+            keras.callbacks.CSVLogger(str(log_file), append=done > 0),
+            Checkpoint(checkpoint, config.checkpoint_epochs, training.identity),
+            _reporter(config, progress),
+        ],
+    )
+    if not all(keras.ops.all(keras.ops.isfinite(weight)) for weight in model.weights):
+        raise EngineFailed(
+            "loss-diverged", "The loss became NaN or infinite",
+            do="Lower optimizer.rate, or set precision: f32",
+        )  # fmt: skip
+    return model
+
+
+def _output_scales(config: TrainingConfig, outputs: int) -> list[tuple[int, ...]]:
+    """Return by how much each output is coarser than the patch, finest first."""
+    strides = config.plan.network_arguments()["strides"]
+    scales = [(1,) * config.plan.rank]
+    for stride in strides[1:outputs]:
+        scales.append(tuple(a * b for a, b in zip(scales[-1], stride, strict=True)))
+    return scales
+
+
+def _output_weights(outputs: int) -> list[float]:
+    """Return loss weights that halve with each coarser output and sum to one."""
+    weights = [0.5**n for n in range(outputs)]
+    return [weight / sum(weights) for weight in weights]
+
+
+def _reporter(config: TrainingConfig, progress: Progress) -> Any:
+    """Return a callback that reports steps and the running loss."""
+    import keras
+
+    def after_step(step: int, logs: dict[str, float] | None) -> None:
+        loss = (logs or {}).get("loss", float("nan"))
+        progress("train", reporter.before + step + 1, config.total_steps, f"loss {loss:.3f}")
+
+    reporter = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: setattr(reporter, "before", epoch * config.steps),
+        on_train_batch_end=after_step,
+    )
+    return reporter
+
+
+def _without_side_heads(training: Training, model: Any) -> Any:
+    """Return a float32 network with the trained weights and the finest head alone."""
+    from medseg import networks
+
+    plan = training.plan
+    plain = networks.build(plan.network.name, **plan.network.arguments)
+    trained = {variable.path: variable for variable in model.variables}
+    for variable in plain.variables:
+        variable.assign(trained[variable.path].value)
+    return plain

@@ -1,0 +1,102 @@
+"""Batches of augmented patches; each is a function of seed, epoch and number alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from medseg.augmentation import Recipe
+from medseg.augmentation.spatial import Patch
+from medseg.datasets.store import StoredCase
+
+
+class Patches(keras.utils.PyDataset):
+    """Batches for ``fit``: patches ``(B, I, J, K, C)`` and class numbers ``(B, I, J, K, 1)``.
+
+    Cases are drawn with replacement. The last ``round(batch * foreground)`` patches of a batch
+    are centred on a voxel of a class drawn among those present, the others anywhere (Isensee
+    et al. 2021). No state is kept but the epoch: a resumed training draws what a straight one
+    would have drawn, whatever the number of workers.
+
+    Parameters
+    ----------
+    cases : sequence of StoredCase
+    recipe : Recipe
+    patch : (int, int, int)
+        ``(1, J, K)`` gives 2-D batches ``(B, J, K, C)``.
+    batch, steps : int
+        Patches in a batch, batches in an epoch.
+    foreground : float
+        Share of patches centred on a label.
+    scales : sequence of tuples of int
+        Downsampling of each output's truth along the patch's axes, finest first; one entry
+        without deep supervision.
+    seed, first_epoch : int
+    """
+
+    def __init__(
+        self,
+        cases: Sequence[StoredCase],
+        recipe: Recipe,
+        patch: Patch,
+        *,
+        batch: int,
+        steps: int,
+        foreground: float,
+        scales: Sequence[tuple[int, ...]],
+        seed: int,
+        first_epoch: int = 0,
+    ) -> None:
+        super().__init__(workers=1, use_multiprocessing=False, max_queue_size=4)
+        self.cases = tuple(cases)
+        self.recipe = recipe
+        self.patch = patch
+        self.batch = batch
+        self.steps = steps
+        self.forced = round(batch * foreground)
+        self.scales = tuple(scales)
+        self.seed = seed
+        self.epoch = first_epoch
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, number: int):
+        images, truths = zip(
+            *(self._sample(number * self.batch + n, n >= self.batch - self.forced)
+              for n in range(self.batch)), strict=True
+        )  # fmt: skip
+        image, truth = np.stack(images), np.stack(truths)[..., None].astype(np.int32)
+        if self.patch[0] == 1:
+            image, truth = image[:, 0], truth[:, 0]
+        targets = tuple(_thinned(truth, scale) for scale in self.scales)
+        return image, targets if len(targets) > 1 else targets[0]
+
+    def on_epoch_end(self) -> None:
+        """Count the epoch, on which every sample depends."""
+        self.epoch += 1
+
+    def _sample(self, index: int, forced: bool) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng((self.seed, self.epoch, index))
+        case = self.cases[rng.integers(len(self.cases))]
+        centre = _centre(case, self.patch, forced, rng)
+        return self.recipe.patch(case.image, case.classes, centre, self.patch, rng)
+
+
+def _centre(case: StoredCase, patch: Patch, forced: bool, rng: np.random.Generator) -> np.ndarray:
+    """Draw the voxel in the middle of a patch."""
+    if forced and case.foreground:
+        voxels = case.foreground[int(rng.choice(sorted(case.foreground)))]
+        return voxels[rng.integers(len(voxels))]
+    size, half = np.asarray(case.classes.shape), np.asarray(patch) // 2
+    # half a patch may hang over each edge only where the case is smaller than the patch
+    low = np.minimum(half, size // 2)
+    high = np.maximum(size - (np.asarray(patch) - half), low)
+    return rng.integers(low, high + 1)
+
+
+def _thinned(truth: np.ndarray, scale: tuple[int, ...]) -> np.ndarray:
+    """Return every ``scale``-th voxel of ``(B, ..., 1)``, taken from the middle of its group."""
+    return truth[(slice(None), *(slice(step // 2, None, step) for step in scale))]
