@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +43,48 @@ def whole_file(path: Path) -> Iterator[Path]:
             ) from error
     finally:
         aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside ``path``; rename it into place when the block ends well.
+
+    An older ``path`` is moved aside for the rename and deleted after it. When the block
+    raises, Ctrl-C included, nothing stays behind and the older one is untouched. Write the
+    files in it with :func:`whole_file`, which syncs them.
+
+    Raises
+    ------
+    OutputFailed
+        ``write-failed``, as for :func:`whole_file`; also when another process put a folder
+        there at the same moment.
+    """
+    mark = secrets.token_hex(4)
+    aside = path.with_name(f".{mark}.part.{path.name}")
+    older = path.with_name(f".{mark}.old.{path.name}")
+    try:
+        try:
+            aside.mkdir()
+            yield aside
+            if path.exists():
+                path.replace(older)
+            try:
+                aside.replace(path)
+            except BaseException:
+                if older.exists() and not path.exists():
+                    older.replace(path)
+                raise
+            _sync_folder(path.parent)
+        except OSError as error:
+            raise OutputFailed(
+                "write-failed",
+                f"{path.name} could not be written: {error.strerror or type(error).__name__}",
+                do="Check free space and permissions of the output folder",
+            ) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        if path.exists():
+            shutil.rmtree(older, ignore_errors=True)
 
 
 def _sync_folder(folder: Path) -> None:

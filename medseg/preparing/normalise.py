@@ -19,9 +19,10 @@ def normalised(array: np.ndarray, how: Clip | ZScore) -> np.ndarray:
         clipped -= np.float32(how.mean)
         clipped /= np.float32(how.deviation)
         return clipped
-    # float64 sums: a float32 mean of 70 million voxels is off in the third digit
-    mean = array.mean(dtype=np.float64)
-    centred = array.astype(np.float32) - np.float32(mean)
+    # float64 sums: a float32 mean of 70 million voxels is off in the third digit; a second
+    # centring takes away what rounding a large mean to float32 left
+    centred = array.astype(np.float32) - np.float32(array.mean(dtype=np.float64))
+    centred -= np.float32(centred.mean(dtype=np.float64))
     deviation = np.sqrt(np.mean(np.square(centred), dtype=np.float64))
     centred /= np.float32(max(deviation, SMALLEST_DEVIATION))
     return centred

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -11,6 +13,14 @@ from safetensors.numpy import save_file
 
 from medseg.errors import ModelRefused
 from medseg.files import whole_file
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How far a training had come: epochs, and minutes of fitting."""
+
+    epochs: int = 0
+    minutes: float = 0.0
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -24,35 +34,48 @@ class Checkpoint(keras.callbacks.Callback):
         Epochs between two.
     identity : str
         What the training is; a checkpoint of another one is not resumed.
+    before : Done
+        What an earlier session did.
     """
 
-    def __init__(self, path: Path, every: int, identity: str) -> None:
+    def __init__(self, path: Path, every: int, identity: str, before: Done) -> None:
         super().__init__()
         self.path = path
         self.every = every
         self.identity = identity
+        self.before = before
+        self.started = time.monotonic()
+
+    @property
+    def minutes(self) -> float:
+        """Minutes of fitting so far, earlier sessions included."""
+        return self.before.minutes + (time.monotonic() - self.started) / 60
 
     def on_epoch_end(self, epoch, logs=None) -> None:
         """Write when it is time."""
-        done = epoch + 1
-        if done % self.every == 0 or done == self.params["epochs"]:
-            save_checkpoint(self.path, self.model, done, self.identity)
+        epochs = epoch + 1
+        if epochs % self.every == 0 or epochs == self.params["epochs"]:
+            save_checkpoint(self.path, self.model, Done(epochs, self.minutes), self.identity)
 
 
-def save_checkpoint(path: Path, model: keras.Model, epochs: int, identity: str) -> None:
-    """Write a model's variables and its optimizer's, with the number of epochs done."""
+def save_checkpoint(path: Path, model: keras.Model, done: Done, identity: str) -> None:
+    """Write a model's variables and its optimizer's, and how far it has come."""
     arrays = {f"model/{v.path}": keras.ops.convert_to_numpy(v.value) for v in model.variables}
     state: dict[str, np.ndarray] = {}
     model.optimizer.save_own_variables(state)
     arrays |= {f"optimizer/{key}": np.asarray(value) for key, value in state.items()}
-    metadata = {"epochs": str(epochs), "identity": identity}
+    metadata = {
+        "epochs": str(done.epochs),
+        "minutes": f"{done.minutes:.3f}",
+        "identity": identity,
+    }
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     with whole_file(path) as aside:
         save_file(arrays, aside, metadata)
 
 
-def load_checkpoint(path: Path, model: keras.Model, identity: str) -> int:
-    """Restore a compiled model and its optimizer; return the number of epochs done.
+def load_checkpoint(path: Path, model: keras.Model, identity: str) -> Done:
+    """Restore a compiled model and its optimizer; return how far they had come.
 
     The optimizer is built first: Keras would otherwise skip its state without a word.
 
@@ -80,4 +103,4 @@ def load_checkpoint(path: Path, model: keras.Model, identity: str) -> int:
     model.optimizer.load_own_variables(
         {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
     )
-    return int(metadata["epochs"])
+    return Done(int(metadata["epochs"]), float(metadata["minutes"]))

@@ -11,6 +11,7 @@ from pydantic import Field, PositiveFloat, Strict, field_validator, model_valida
 from medseg.augmentation.recipe import RECIPES
 from medseg.labels import Label
 from medseg.losses import LOSSES
+from medseg.models.card import Dataset as CitedDataset
 from medseg.networks.build import NETWORKS
 from medseg.plan import Clip, Count, Frozen, ZScore
 from medseg.settings import load_settings
@@ -93,14 +94,13 @@ class Schedule(Frozen):
     warmup_steps: Whole = 0
 
 
-class Provenance(Frozen):
+class CardConfig(Frozen):
     """What the model card has to say and no program can know."""
 
-    summary: str
     intended_use: str
-    training_data: str
-    licence: str
-    attribution: tuple[str, ...] = ()
+    modality: str
+    population: str = ""
+    training_data: tuple[CitedDataset, ...] = Field(min_length=1)
     limits: tuple[str, ...] = ()
 
 
@@ -130,7 +130,7 @@ class TrainingConfig(Frozen):
     )
     checkpoint_epochs: Count = Field(10, description="Between two checkpoints")
     seed: Whole = 12345
-    card: Provenance
+    card: CardConfig
 
     @field_validator("loss")
     @classmethod

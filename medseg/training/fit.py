@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,7 +136,7 @@ def fit(
     keras.Model
         The trained network in float32, finest head only, with averaged weights if asked for.
     float
-        Minutes that fitting took, this time.
+        Minutes that fitting took, those before a resume included.
 
     Raises
     ------
@@ -149,10 +148,8 @@ def fit(
     config = training.config
     make_folder(out)
     cases = _stored(training, out / "prepared", progress)
-    started = time.monotonic()
     with policy(policy_name(config.precision)):
-        model = _fitted(training, cases, out, resume, progress)
-    minutes = (time.monotonic() - started) / 60
+        model, minutes = _fitted(training, cases, out, resume, progress)
     return _without_side_heads(training, model), minutes
 
 
@@ -165,13 +162,13 @@ def _stored(training: Training, folder: Path, progress: Progress) -> list[Stored
 
 def _fitted(
     training: Training, cases: list[StoredCase], out: Path, resume: bool, progress: Progress
-) -> Any:
-    """Build, compile and fit; return the model as it was trained."""
+) -> tuple[Any, float]:
+    """Build, compile and fit; return the model as it was trained, and the minutes."""
     import keras
 
     from medseg import networks
     from medseg.losses import loss
-    from medseg.training.checkpoint import Checkpoint, load_checkpoint
+    from medseg.training.checkpoint import Checkpoint, Done, load_checkpoint
     from medseg.training.sampler import Patches
     from medseg.training.schedule import optimizer_of
 
@@ -186,9 +183,10 @@ def _fitted(
         loss_weights=_output_weights(len(scales)),
         jit_compile=has_gpu(),  # on a CPU, XLA is eight times slower
     )
-    checkpoint, log_file, done = out / "checkpoint.safetensors", out / "log.csv", 0
-    if resume and checkpoint.exists():
-        done = load_checkpoint(checkpoint, model, training.identity)
+    path, done = out / "checkpoint.safetensors", Done()
+    if resume and path.exists():
+        done = load_checkpoint(path, model, training.identity)
+    checkpoint = Checkpoint(path, config.checkpoint_epochs, training.identity, done)
     patches = Patches(
         cases,
         recipe(config.augmentation, plan.spacing, plan.patch, plan.mirror_axes),
@@ -198,18 +196,18 @@ def _fitted(
         foreground=config.foreground,
         scales=scales,
         seed=config.seed,
-        first_epoch=done,
+        first_epoch=done.epochs,
     )
     model.fit(
         patches,
         epochs=config.epochs,
-        initial_epoch=done,
+        initial_epoch=done.epochs,
         shuffle=False,
         verbose=0,
         callbacks=[
             keras.callbacks.TerminateOnNaN(),
-            keras.callbacks.CSVLogger(str(log_file), append=done > 0),
-            Checkpoint(checkpoint, config.checkpoint_epochs, training.identity),
+            keras.callbacks.CSVLogger(str(out / "log.csv"), append=done.epochs > 0),
+            checkpoint,
             _reporter(config, progress),
         ],
     )
@@ -218,7 +216,7 @@ def _fitted(
             "loss-diverged", "The loss became NaN or infinite",
             do="Lower optimizer.rate, or set precision: f32",
         )  # fmt: skip
-    return model
+    return model, checkpoint.minutes
 
 
 def _output_scales(config: TrainingConfig, outputs: int) -> list[tuple[int, ...]]:

@@ -1,0 +1,133 @@
+"""``medseg segment``: scans in, masks out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from medseg.batch import Outcome, Run
+
+EPILOG = """\b
+Examples:
+  medseg segment STUDY --model hippocampus-mr --out results
+  medseg segment scan.nii.gz -m hippocampus-mr -o results --formats nifti,png
+  medseg segment ARCHIVE -m phantom-tumor-ct -o results --resume
+  medseg segment STUDY -m MODEL -o results --series "modality=CT,thickness<=3"
+
+\b
+Writes OUT/<case>/{mask.nii.gz, seg.dcm, sheet.png, probabilities.nii.gz} as asked
+and OUT/run.json. <case> is the stem of a NIfTI file, or for DICOM a pseudonym:
+a hash of the study and the series number.
+"""
+
+
+class Formats(click.ParamType[tuple[str, ...]]):
+    """A list of output formats, joined by commas."""
+
+    name = "formats"
+    known = ("nifti", "seg", "png")
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Return the names, each once."""
+        names = tuple(dict.fromkeys(part.strip() for part in str(value).split(",") if part.strip()))
+        if not names or not set(names) <= set(self.known):
+            self.fail(f"{value!r}: choose from {', '.join(self.known)}, joined by commas")
+        return names
+
+
+@click.command(epilog=EPILOG)
+@click.argument("input", type=click.Path(path_type=Path))
+@click.option("-m", "--model", required=True, help="Name of a shipped model, or a model folder.")
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path),
+              help="Folder for the results; made if missing.")  # fmt: skip
+@click.option("-f", "--formats", type=Formats(), default="nifti,seg,png", show_default=True,
+              help="What to write, joined by commas.")  # fmt: skip
+@click.option("-s", "--series", metavar="RULE",
+              help="Which series: key=value,... with modality, description (pattern), "
+                   "orientation, number, thickness (also <= and >=), case.")  # fmt: skip
+@click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto",
+              show_default=True)  # fmt: skip
+@click.option("--engine", type=click.Choice(["auto", "keras", "openvino"]), default="auto",
+              show_default=True, help="auto: Keras on a GPU, OpenVINO on a CPU.")  # fmt: skip
+@click.option("--precision", type=click.Choice(["f32", "bf16"]), default="f32",
+              show_default=True, help="bf16 is faster on processors that have it.")  # fmt: skip
+@click.option("--save-probabilities", is_flag=True, help="Write them too, on the scan's grid.")
+@click.option("--strict-modality", is_flag=True, help="Refuse a modality not the model's.")
+@click.option("--resume", is_flag=True, help="Skip what is whole from an earlier, equal run.")
+@click.option("--overwrite", is_flag=True, help="Replace earlier results.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+def command(
+    input: Path, save_probabilities: bool, formats: tuple[str, ...], as_json: bool, **options: Any
+) -> int:
+    """Segment the scan at INPUT, or every scan that qualifies under it.
+
+    INPUT is a DICOM folder or file, a NIfTI file, a folder of these, or a tree of studies.
+    """
+    from medseg.batch import segment
+    from medseg.cli.console import cache_folder, print_json
+    from medseg.cli.progress import Report
+
+    if save_probabilities:
+        formats = (*formats, "probabilities")
+    with Report() as report:
+
+        def progress(done: int, total: int, case: str, tile: int, tiles: int) -> None:
+            share = tile / tiles if tiles else 0
+            report.show("Segmenting", round(done + share, 2), total, case)
+
+        run = segment(input, formats=formats, cache=cache_folder(), progress=progress, **options)
+    if as_json:
+        print_json({"status": run.exit_status, "out": str(options["out"]),
+                    "cases": [outcome.as_json() for outcome in run.outcomes]})  # fmt: skip
+    else:
+        _show(run, options["out"])
+    return run.exit_status
+
+
+def _show(run: Run, out: Path) -> None:
+    """Print what became of each case; warnings and reasons stand under it."""
+    from rich.table import Table
+
+    from medseg.cli.console import console
+
+    terminal = console()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("case", "status", "volumes", "seconds"):
+        table.add_column(
+            column, overflow="fold", justify="right" if column == "seconds" else "left"
+        )
+    for outcome in run.outcomes:
+        volumes = ", ".join(f"{name} {ml:.2f} ml" for name, ml in outcome.volumes_ml.items())
+        spent = f"{sum(outcome.seconds.values()):.1f}" if outcome.seconds else ""
+        table.add_row(outcome.case, outcome.status, volumes, spent)
+    terminal.print(table)
+    for outcome in run.outcomes:
+        for line in _remarks(outcome):
+            terminal.print(f"{outcome.case}: {line}", style=_style(line))
+    done = run.count("done", "resumed")
+    others = ", ".join(f"{run.count(status)} {status}" for status in
+                       ("refused", "failed", "left out") if run.count(status))  # fmt: skip
+    terminal.print(f"{done} segmented{', ' + others if others else ''} in {run.seconds:.1f} s; "
+                   f"results in {out}, what was done in run.json")  # fmt: skip
+
+
+def _remarks(outcome: Outcome) -> list[str]:
+    """Return the reason of a case that was not done, and the warnings of one that was."""
+    if outcome.why:
+        return [f"{outcome.status}: {outcome.why}"]
+    shown = ("warning", "error")
+    told = ("seg-needs-dicom", "no-finding", "series-chosen", "codes-private")
+    return [
+        f"{finding.level}: {finding.words}"
+        for finding in outcome.findings
+        if finding.level in shown or finding.code in told
+    ]
+
+
+def _style(line: str) -> str:
+    return "bold red" if line.startswith(("warning", "failed", "refused")) else ""

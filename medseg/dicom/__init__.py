@@ -1,0 +1,1 @@
+"""What reading and exporting must agree on about DICOM."""

@@ -1,0 +1,17 @@
+"""Model packages: a plan, weights and a card in one folder or zip, checked before use."""
+
+from medseg.models.card import Card, Dataset, Measurement, as_markdown, brief
+from medseg.models.package import ModelPackage, write_package
+from medseg.models.shipped import find, shipped
+
+__all__ = [
+    "Card",
+    "Dataset",
+    "Measurement",
+    "ModelPackage",
+    "as_markdown",
+    "brief",
+    "find",
+    "shipped",
+    "write_package",
+]

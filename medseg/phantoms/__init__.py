@@ -1,0 +1,1 @@
+"""Synthetic scans whose truth is known: a CT body, a DICOM study, a training set, a self-test."""

@@ -1,0 +1,9 @@
+"""From files to volumes: DICOM series, NIfTI images, label maps."""
+
+from medseg.reading.labels import read_labels
+from medseg.reading.read import read
+from medseg.reading.rules import parse_rule, select
+from medseg.reading.scan import Found, scan
+from medseg.reading.series import Series
+
+__all__ = ["Found", "Series", "parse_rule", "read", "read_labels", "scan", "select"]

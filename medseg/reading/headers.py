@@ -1,0 +1,311 @@
+"""What one pass over a DICOM file's header tells: the file, and each image in it."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from medseg.dicom import require
+from medseg.errors import InputRefused
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+CT = "1.2.840.10008.5.1.4.1.1.2"
+SCANS = {  # storage classes that can be stacked to a volume; all others are listed, not read
+    CT: "CT",
+    "1.2.840.10008.5.1.4.1.1.2.1": "enhanced CT",
+    "1.2.840.10008.5.1.4.1.1.2.2": "legacy converted enhanced CT",
+    "1.2.840.10008.5.1.4.1.1.4": "MR",
+    "1.2.840.10008.5.1.4.1.1.4.1": "enhanced MR",
+    "1.2.840.10008.5.1.4.1.1.4.4": "legacy converted enhanced MR",
+    "1.2.840.10008.5.1.4.1.1.20": "NM",
+    "1.2.840.10008.5.1.4.1.1.128": "PET",
+    "1.2.840.10008.5.1.4.1.1.128.1": "legacy converted enhanced PET",
+    "1.2.840.10008.5.1.4.1.1.130": "enhanced PET",
+}
+DICOMDIR = "1.2.840.10008.1.3.10"
+_PRIVATE_B = {  # b-values in private tags: where, and how the owner of that block begins
+    0x0019100C: (0x00190010, "SIEMENS"),
+    0x20011003: (0x20010010, "Philips"),
+    0x00431039: (0x00430010, "GEMS"),
+}
+_BULK = {"OB", "OW", "OF", "OD", "UN"}  # their explicit element headers take 12 bytes, not 8
+_ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
+_NO_LENGTH = 0xFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Header:
+    """A DICOM file: what it is and where its pixels start.
+
+    ``description`` and ``patient`` are private: compared, never printed. ``fault`` is why its
+    pixels cannot be read, as seen without reading them.
+    """
+
+    path: Path
+    sop_class: str
+    instance: str
+    study: str
+    series: str
+    modality: str
+    number: int | None
+    description: str
+    patient: str
+    image_type: tuple[str, ...]
+    frames: int
+    colour: bool
+    photometric: str
+    lossy: bool
+    expected_images: int | None
+    syntax: str
+    pixels_at: int
+    fault: InputRefused | None
+
+    @property
+    def scout(self) -> bool:
+        """Whether this is an overview to plan on, as its Image Type says."""
+        return bool({"LOCALIZER", "SCOUT"} & set(self.image_type))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Slice:
+    """One image: a file, or a frame of one. Lengths in mm, positions in LPS, None if absent.
+
+    ``traits`` are values that images of one volume share or that tell volumes apart, by the
+    words that messages use for them.
+    """
+
+    header: Header
+    frame: int
+    rows: int
+    columns: int
+    position: tuple[float, ...] | None
+    orientation: tuple[float, ...] | None
+    pixel_spacing: tuple[float, ...] | None
+    thickness: float | None
+    number: int | None
+    traits: Mapping[str, Hashable] = field(default_factory=dict)
+
+
+def read_header(path: Path) -> tuple[Header, tuple[Slice, ...]] | None:
+    """Return a file's header and images; None when it is no DICOM object.
+
+    Damage beyond the header's own reading raises whatever pydicom or the system raises.
+    """
+    from pydicom import dcmread
+
+    with path.open("rb") as stream:
+        start = stream.read(132)
+        if start[128:] != b"DICM" and start[:2] not in (b"\x08\x00", b"\x02\x00", b"\x00\x08"):
+            return None  # old archives have no preamble, but begin with group 8 or 2
+        stream.seek(0)
+        dataset = dcmread(stream, stop_before_pixels=True, force=True)
+        bare = start[128:] != b"DICM"
+        if bare and ("SOPClassUID" not in dataset or "Rows" not in dataset):
+            return None
+        if _sop_class(dataset) != DICOMDIR and not (
+            "SOPClassUID" in dataset and require.text(dataset, "SeriesInstanceUID")
+        ):
+            raise InputRefused(
+                "file-damaged",
+                "A DICOM file does not say what it holds or to which series it belongs",
+                do="Copy or export the file again",
+            )
+        header = _header_of(dataset, path, stream)
+    return header, _slices_of(dataset, header)
+
+
+def _sop_class(dataset: Dataset) -> str:
+    """Return the storage class; a DICOMDIR has it in the file meta information alone."""
+    named = require.text(dataset, "SOPClassUID")
+    return named or require.text(dataset.file_meta, "MediaStorageSOPClassUID")
+
+
+def _header_of(dataset: Dataset, path: Path, stream: BinaryIO) -> Header:
+    syntax = str(dataset.file_meta.get("TransferSyntaxUID", "") or "")
+    if not syntax:  # a bare data set: pydicom has seen which of these it is
+        syntax = "1.2.840.10008.1.2" if dataset.original_encoding[0] else "1.2.840.10008.1.2.1"
+    samples = require.whole(dataset, "SamplesPerPixel") or 1
+    photometric = require.text(dataset, "PhotometricInterpretation")
+    sop_class = _sop_class(dataset)
+    at = stream.tell()
+    return Header(
+        path=path,
+        sop_class=sop_class,
+        instance=require.text(dataset, "SOPInstanceUID"),
+        study=require.text(dataset, "StudyInstanceUID"),
+        series=require.text(dataset, "SeriesInstanceUID"),
+        modality=require.text(dataset, "Modality"),
+        number=require.whole(dataset, "SeriesNumber"),
+        description=require.text(dataset, "SeriesDescription"),
+        patient=require.text(dataset, "PatientID"),
+        image_type=tuple(one.upper() for one in require.texts(dataset, "ImageType")),
+        frames=require.whole(dataset, "NumberOfFrames") or 1,
+        colour=samples > 1 or photometric == "PALETTE COLOR",
+        photometric=photometric,
+        lossy=require.text(dataset, "LossyImageCompression") == "01",
+        expected_images=require.whole(dataset, "NumberOfSlices")
+        or require.whole(dataset, "ImagesInAcquisition"),
+        syntax=syntax,
+        pixels_at=at,
+        fault=_fault(dataset, syntax, at, stream) if sop_class in SCANS else None,
+    )
+
+
+def _fault(dataset: Dataset, syntax: str, at: int, stream: BinaryIO) -> InputRefused | None:
+    """Return why the pixels cannot be read, from sizes alone; None when they look whole."""
+    from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+
+    rows, columns = require.whole(dataset, "Rows"), require.whole(dataset, "Columns")
+    bits = require.whole(dataset, "BitsAllocated")
+    if not (rows and columns and bits):
+        return InputRefused("pixel-data-missing", "An image has neither rows and columns nor pixels",
+                            do="Export the series with its images")  # fmt: skip
+    undecodable = _no_decoder(syntax)
+    if undecodable or syntax == DeflatedExplicitVRLittleEndian:
+        return undecodable  # inside a deflated stream no sizes can be seen
+    frames = require.whole(dataset, "NumberOfFrames") or 1
+    samples = require.whole(dataset, "SamplesPerPixel") or 1
+    length, stored = _pixel_length(stream, at, syntax)
+    if length is None:
+        words = "An image has no pixel data: its file ends before them"
+        return InputRefused("pixel-data-missing", words, do="Export the series with its images")
+    if UID(syntax).is_compressed:
+        whole = _whole_fragments(stream, frames)
+        return None if whole else truncated("its compressed pixel data break off")
+    expected = (rows * columns * samples * frames * bits + 7) // 8
+    there = min(length, stored)
+    if there < expected:
+        return truncated(f"{there} of {expected} bytes of pixel data are there")
+    return None
+
+
+def truncated(words: str) -> InputRefused:
+    """Return the refusal of a file that was cut off."""
+    return InputRefused("file-truncated", f"truncated file: {words}",
+                        do="Copy or export the series again")  # fmt: skip
+
+
+def _no_decoder(syntax: str) -> InputRefused | None:
+    from pydicom.pixels.decoders.base import get_decoder
+    from pydicom.uid import UID
+
+    uid = UID(syntax)
+    try:
+        if get_decoder(uid).is_available:
+            return None
+    except NotImplementedError:
+        return InputRefused("transfer-syntax-unknown",
+                            f"The pixel data have the unknown form {syntax}",
+                            do="Export the series uncompressed")  # fmt: skip
+    package = "pylibjpeg-openjpeg" if ".1.2.4.20" in syntax else "python-gdcm"
+    return InputRefused("decoder-missing", f"No decoder for {uid.name} ({syntax}) is installed",
+                        do=f"pip install {package}")  # fmt: skip
+
+
+def _pixel_length(stream: BinaryIO, at: int, syntax: str) -> tuple[int | None, int]:
+    """Return the length that pixel data at an offset declare and the bytes that follow."""
+    stream.seek(at)
+    head = stream.read(12)
+    order = ">" if syntax == "1.2.840.10008.1.2.2" else "<"
+    if len(head) < 8 or struct.unpack(order + "HH", head[:4]) not in ((0x7FE0, 0x10),):
+        return None, 0
+    explicit = syntax != "1.2.840.10008.1.2" and head[4:6].decode("latin1") in _BULK
+    if explicit and len(head) < 12:
+        return None, 0
+    size = 12 if explicit else 8
+    (length,) = struct.unpack(order + "I", head[size - 4 : size])
+    stream.seek(at + size)
+    return length, os.fstat(stream.fileno()).st_size - at - size
+
+
+def _whole_fragments(stream: BinaryIO, frames: int) -> bool:
+    """Return whether the fragments from here on lie inside the file and suffice."""
+    size, fragments = os.fstat(stream.fileno()).st_size, -1  # the first item is an offset table
+    while len(head := stream.read(8)) == 8 and head[:4] == _ITEM:
+        (length,) = struct.unpack("<I", head[4:])
+        if stream.tell() + length > size:
+            return False
+        stream.seek(length, os.SEEK_CUR)
+        fragments += 1
+    return fragments >= frames
+
+
+def _slices_of(dataset: Dataset, header: Header) -> tuple[Slice, ...]:
+    if header.sop_class not in SCANS:
+        return ()
+    from medseg.reading.multiframe import FrameView, has_groups
+
+    views: list[require.Attributes] = [dataset]
+    if header.frames > 1 or has_groups(dataset):
+        views = [FrameView(dataset, n) for n in range(header.frames)]
+    return tuple(_slice_of(view, header, n) for n, view in enumerate(views))
+
+
+def _slice_of(view: require.Attributes, header: Header, frame: int) -> Slice:
+    thickness = require.number(view, "SliceThickness")
+    return Slice(
+        header=header,
+        frame=frame,
+        rows=require.whole(view, "Rows") or 0,
+        columns=require.whole(view, "Columns") or 0,
+        position=require.numbers(view, "ImagePositionPatient", 3),
+        orientation=require.numbers(view, "ImageOrientationPatient", 6),
+        pixel_spacing=require.numbers(view, "PixelSpacing", 2),
+        thickness=thickness if thickness and thickness > 0 else None,
+        number=require.whole(view, "InstanceNumber"),
+        traits=_traits(view, header),
+    )
+
+
+def _traits(view: require.Attributes, header: Header) -> dict[str, Hashable]:
+    kept = 3 if header.sop_class == CT else 4  # a plain CT's fourth value is the vendor's own
+    frame_type = tuple(one.upper() for one in require.texts(view, "FrameType"))
+    return {
+        "modality": header.modality,
+        "storage class": header.sop_class,
+        "frame of reference": require.text(view, "FrameOfReferenceUID"),
+        "image type": tuple(one for one in (frame_type or header.image_type)[:kept] if one),
+        "stack": require.text(view, "StackID"),
+        "echo time": require.number(view, "EchoTime") or require.number(view, "EchoNumbers"),
+        "temporal position": require.whole(view, "TemporalPositionIdentifier"),
+        "trigger time": require.number(view, "TriggerTime"),
+        "b-value": _b_value(view),
+        "gradient direction": require.numbers(view, "DiffusionGradientOrientation", 3),
+        "contrast": require.text(view, "ContrastBolusAgent"),
+        "acquisition number": require.whole(view, "AcquisitionNumber"),
+        "inversion time": require.number(view, "InversionTime"),
+        "flip angle": require.number(view, "FlipAngle"),
+        "kernel": require.texts(view, "ConvolutionKernel"),
+        "reconstruction diameter": require.number(view, "ReconstructionDiameter"),
+        "acquisition time": require.text(view, "AcquisitionTime"),
+        "content time": require.text(view, "ContentTime"),
+        "file": str(header.path) if header.frames > 1 else "",
+        "units": require.text(view, "Units"),
+        "rescale type": require.text(view, "RescaleType"),
+    }
+
+
+def _b_value(view: require.Attributes) -> float | None:
+    standard = require.number(view, "DiffusionBValue")
+    if standard is not None:
+        return standard
+    for tag, (owner, begins) in _PRIVATE_B.items():
+        if str(_private(view, owner)).startswith(begins):
+            first = str(_private(view, tag)).split("\\")[0].strip("[] \0").split(",")[0]
+            try:
+                return float(first) % 1e9  # GE adds a billion
+            except ValueError:
+                continue
+    return None
+
+
+def _private(view: require.Attributes, tag: int) -> Any:
+    value = require.value_of(view, tag)
+    value = getattr(value, "value", value)
+    return value.decode("latin1") if isinstance(value, bytes) else value

@@ -1,0 +1,117 @@
+"""Label maps from files: whole numbers, kept exactly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from medseg.errors import InputRefused
+from medseg.geometry import Geometry, axes_towards
+from medseg.labels import Label, LabelSet
+from medseg.reading.nifti import is_nifti, opened, raw_values
+from medseg.reading.scan import scan
+from medseg.volume import LabelMap, Volume
+
+LARGEST = 65535  # of uint16; more labels than any task has
+
+
+def read_labels(
+    path: str | Path, labels: LabelSet | None = None, onto: Volume | None = None
+) -> LabelMap:
+    """Return the label map in a NIfTI file or a DICOM segmentation.
+
+    Parameters
+    ----------
+    path : str or Path
+        A NIfTI file of whole numbers (stored as floats if need be), a DICOM SEG file, or a
+        folder with one SEG file.
+    labels : LabelSet, optional
+        What the values mean. Without it the labels of a NIfTI file are called
+        ``"Label 1"`` and so on; a SEG file names its own.
+    onto : Volume, optional
+        The scan the labels belong to. They must lie on its grid, up to order and direction
+        of the axes, and are returned in its order; nothing is resampled.
+
+    Returns
+    -------
+    LabelMap
+        uint8, or uint16 where values are above 255.
+
+    Raises
+    ------
+    InputRefused
+        ``labels-not-whole``, ``labels-out-of-range``, ``labels-unknown``: what the values
+        are; ``grids-differ``: they do not lie on the scan; ``labels-form-unknown``: no label
+        file; and the codes of reading a NIfTI file.
+    """
+    file = _label_file(Path(path))
+    if not is_nifti(file):
+        from medseg.reading.segmentation import read_seg
+
+        return read_seg(file, onto)
+    nifti = opened(file)
+    array = _whole_numbers(raw_values(nifti))
+    counts = np.bincount(array.ravel(order="K"))
+    found = np.flatnonzero(counts).tolist()
+    if labels is None:
+        labels = LabelSet(tuple(Label(n, f"Label {n}") for n in found if n))
+    elif strange := sorted(set(found) - set(labels.values)):
+        raise InputRefused(
+            "labels-unknown",
+            f"The values {', '.join(map(str, strange[:10]))} have no name among the labels",
+            do="Add them to the label file, or correct the mask",
+        )
+    geometry = nifti.geometry
+    if onto is not None:
+        array, geometry = _in_order_of(onto.geometry, array, geometry)
+    return LabelMap(array, geometry, labels)
+
+
+def _label_file(path: Path) -> Path:
+    """Return the one label file at a path: itself, or the only SEG object found there."""
+    listed = scan(path)
+    found = [file for one in listed for file in one.files if one.form == "nifti"]
+    found = found or [file for one in listed for file in one.files if one.modality == "SEG"]
+    if len(found) != 1:
+        raise InputRefused("labels-form-unknown", f"There are {len(found)} label files here",
+                           do="Give one NIfTI file or one DICOM segmentation")  # fmt: skip
+    return found[0]
+
+
+def _whole_numbers(values: np.ndarray) -> np.ndarray:
+    """Return values as uint8 or uint16, exactly."""
+    if values.dtype.kind == "f":
+        whole = np.isfinite(values) & (values == np.rint(values))
+        if not whole.all():
+            lost = values.size - int(np.count_nonzero(whole))
+            raise InputRefused(
+                "labels-not-whole",
+                f"{lost} of {values.size} label values are no whole numbers",
+                do="Give the mask itself; a resampled or scaled one has lost its values",
+            )
+    low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
+    if low < 0 or high > LARGEST:
+        raise InputRefused("labels-out-of-range", f"Label values run from {low} to {high}",
+                           do=f"Use values from 0 to {LARGEST}")  # fmt: skip
+    return values.astype(np.uint8 if high <= 255 else np.uint16)
+
+
+def _in_order_of(
+    wanted: Geometry, array: np.ndarray, geometry: Geometry
+) -> tuple[np.ndarray, Geometry]:
+    moves = axes_towards(geometry, wanted.orientation)
+    moved = moves.of_geometry(geometry)
+    if not moved.same_as(wanted):
+        raise InputRefused(
+            "grids-differ",
+            f"The labels do not lie on the grid of the scan: {_apart(moved, wanted)}",
+            do="Give the mask that was drawn on this scan",
+        )
+    return moves.of_array(array), wanted
+
+
+def _apart(one: Geometry, other: Geometry) -> str:
+    if one.shape != other.shape:
+        return f"{one.shape} and {other.shape} voxels"
+    return f"corners are up to {np.abs(one.corners - other.corners).max():.3f} mm apart"

@@ -1,0 +1,185 @@
+"""Pixels of a stack: decoded, padding set aside, rescaled, straight into one array."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medseg.dicom import require
+from medseg.errors import InputRefused
+from medseg.findings import Finding, Level
+from medseg.reading.headers import Slice, truncated
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+AIR_HU = -1024.0  # what padding outside the field of view of a CT becomes
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What was met on the way, told once for the whole volume."""
+
+    padding: int = 0
+    no_slope: int = 0
+    lut: bool = False
+
+
+def read_pixels(slices: Sequence[Slice]) -> tuple[np.ndarray, list[Finding]]:
+    """Return the values of a stack as a float32 array ``(I, J, K)`` and what was odd.
+
+    In the scanner's units: Rescale Slope and Intercept, or the Modality LUT, of each slice.
+    Padding becomes -1024 HU in CT and the smallest true value elsewhere. No window, no
+    inversion of MONOCHROME1.
+
+    Raises
+    ------
+    InputRefused
+        ``file-unreadable``, ``file-changed``, ``pixels-undecodable``, ``file-truncated``,
+        ``padding-only``.
+    """
+    first = slices[0]
+    planes = np.empty((len(slices), first.rows, first.columns), np.float32)  # (K, J, I)
+    tally = _Tally()
+    wanted: dict[Path, list[tuple[int, int]]] = defaultdict(list)  # file: (frame, k)
+    for k, one in enumerate(slices):
+        wanted[one.header.path].append((one.frame, k))
+    with require.quiet():
+        for path, frames in wanted.items():
+            dataset = _opened(path, first)
+            for (frame, k), stored in _decoded(dataset, sorted(frames)):
+                _rescale(stored, dataset, frame, planes[k], tally)
+    _fill_padding(planes, first.header.modality, tally)
+    return planes.transpose(2, 1, 0), _findings(first, len(slices), planes.size, tally)
+
+
+def _opened(path: Path, like: Slice) -> Dataset:
+    from pydicom import dcmread
+    from pydicom.uid import UID
+
+    try:
+        dataset = dcmread(path, force=True)
+    except Exception as error:  # the file was sound at the scan, so this is the disk or a change
+        reason = error.strerror if isinstance(error, OSError) else type(error).__name__
+        raise InputRefused("file-unreadable", f"A file cannot be read any more: {reason}",
+                           do="Check the disk or the network share") from None  # fmt: skip
+    if (dataset.get("Rows"), dataset.get("Columns")) != (like.rows, like.columns):
+        raise InputRefused("file-changed", "A file was changed while the series was read",
+                           do="Read it again when the export has ended")  # fmt: skip
+    if not dataset.file_meta.get("TransferSyntaxUID"):
+        dataset.file_meta.TransferSyntaxUID = UID(like.header.syntax)
+    return dataset
+
+
+def _decoded(
+    dataset: Dataset, frames: Sequence[tuple[int, int]]
+) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
+    """Yield each wanted frame ``(J, I)`` as stored, one at a time."""
+    from pydicom.pixels.utils import iter_pixels
+
+    own_bits = not dataset.file_meta.TransferSyntaxUID.is_compressed
+    images = iter_pixels(
+        dataset,
+        indices=[frame for frame, _ in frames],
+        raw=True,
+        correct_unused_bits=not own_bits,  # pydicom's way takes no notice of High Bit
+    )
+    for wanted in frames:
+        try:
+            stored = next(images)
+        except Exception as error:  # decoders of six packages raise what they like
+            if "less than expected" in str(error) or "end of" in str(error):
+                raise truncated("its pixel data end too early") from None
+            raise InputRefused(
+                "pixels-undecodable",
+                f"The pixel data of an image cannot be decoded ({type(error).__name__})",
+                do="Copy or export the series again, uncompressed if that is possible",
+            ) from None
+        yield wanted, _significant(stored, dataset) if own_bits else stored
+
+
+def _significant(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """Return native values without the bits outside Bits Stored, which may hold overlays."""
+    bits, allocated = dataset.BitsStored, dataset.BitsAllocated
+    if bits == allocated:
+        return stored
+    shift = dataset.HighBit + 1 - bits if "HighBit" in dataset else 0
+    drop = allocated - bits
+    return np.asarray(np.right_shift(np.left_shift(stored, drop - shift), drop))  # keeps the sign
+
+
+def _rescale(
+    stored: np.ndarray, dataset: Dataset, frame: int, into: np.ndarray, tally: _Tally
+) -> None:
+    from medseg.reading.multiframe import FrameView, has_groups
+
+    grouped = has_groups(dataset)
+    view: require.Attributes = FrameView(dataset, frame) if grouped else dataset
+    padded = _padding(stored, dataset)
+    if not grouped and "ModalityLUTSequence" in dataset:
+        from pydicom.pixels.processing import apply_modality_lut
+
+        into[...] = apply_modality_lut(stored, dataset)
+        tally.lut = True
+    else:
+        slope = require.number(view, "RescaleSlope")
+        tally.no_slope += not slope
+        into[...] = stored
+        into *= np.float32(slope or 1)
+        into += np.float32(require.number(view, "RescaleIntercept") or 0)
+    if padded is not None:
+        into[padded] = np.nan
+        tally.padding += int(padded.sum())
+
+
+def _padding(stored: np.ndarray, dataset: Dataset) -> np.ndarray | None:
+    """Return where stored values are Pixel Padding Value, or in the range to its limit."""
+    one = require.whole(dataset, "PixelPaddingValue")
+    if one is None:
+        return None
+    other = require.whole(dataset, "PixelPaddingRangeLimit")
+    ends = [_as_stored(value, dataset) for value in (one, one if other is None else other)]
+    padded = (stored >= min(ends)) & (stored <= max(ends))
+    return padded if padded.any() else None
+
+
+def _as_stored(value: int, dataset: Dataset) -> int:
+    """Return a padding value as the pixels hold it: 63536 in signed data means -2000."""
+    bits = int(dataset.BitsAllocated)
+    if dataset.PixelRepresentation == 1 and value >= 1 << (bits - 1):
+        return value - (1 << bits)
+    if dataset.PixelRepresentation == 0 and value < 0:
+        return value + (1 << bits)
+    return value
+
+
+def _fill_padding(planes: np.ndarray, modality: str, tally: _Tally) -> None:
+    if not tally.padding:
+        return
+    if tally.padding == planes.size:
+        raise InputRefused("padding-only", "Every pixel of the series is padding",
+                           do="Export the series again")  # fmt: skip
+    fill = AIR_HU if modality == "CT" else float(np.nanmin(planes))
+    planes[np.isnan(planes)] = fill
+
+
+def _findings(first: Slice, images: int, size: int, tally: _Tally) -> list[Finding]:
+    found = []
+    if tally.padding:
+        share = 100 * tally.padding / size
+        words = f"{tally.padding} voxels ({share:.1f} %) are padding and were set to background"
+        found.append(Finding("info", "padding-replaced", words))
+    if tally.no_slope:
+        words = f"{tally.no_slope} of {images} images give no rescale slope; 1 is taken"
+        if first.header.modality == "CT":
+            words = f"{words}: values may not be HU"
+        level: Level = "warning" if first.header.modality == "CT" else "info"
+        found.append(Finding(level, "rescale-missing", words))
+    if tally.lut:
+        found.append(Finding("info", "modality-lut", "Values come from a Modality LUT"))
+    return found

@@ -1,0 +1,115 @@
+"""The whole training: fit, pack, validate, and write what came out on the card."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from medseg.datasets import Case
+from medseg.inference import Segmenter
+from medseg.models import Card, Measurement, ModelPackage, write_package
+from medseg.models.weights import weights_of
+from medseg.training.config import TrainingConfig
+from medseg.training.fit import Progress, Training, fit, open_training, silent
+from medseg.training.validate import mean_dice, validate, write_scores
+
+
+def train(
+    config: TrainingConfig, out: str | Path, *, resume: bool = False, progress: Progress = silent
+) -> ModelPackage:
+    """Train a model and write it as a package.
+
+    Writes into ``out``: ``model/`` (the package), ``validation.csv`` (Dice of every held-out
+    case, worst first), ``log.csv`` (loss of every epoch), ``checkpoint.safetensors`` and, while
+    it runs, ``prepared/``.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        See :func:`medseg.training.load_config`.
+    out : str or Path
+        Folder, made if missing.
+    resume : bool
+        Go on from the checkpoint in ``out``; the result is that of a straight run.
+    progress : callable
+        Called with stage, steps done, all steps and a note.
+
+    Raises
+    ------
+    InputRefused, PlanRefused
+        The data set or the config is refused, before anything is computed.
+    EngineFailed
+        ``loss-diverged``.
+    """
+    out = Path(out)
+    training = open_training(config)
+    model, minutes = fit(training, out, resume=resume, progress=progress)
+    weights = weights_of(model)
+    packed = {
+        "name": config.name,
+        "version": config.version,
+        "plan": training.plan,
+        "weights": weights,
+    }
+    card = _card(training, minutes, out / "prepared")
+    package = write_package(out / "model", card=card, **packed)
+    if training.fold.held_out:
+        scores = validate(
+            Segmenter.load(package.path),
+            _held_out(training),
+            lambda done, total: progress("validate", done, total, ""),
+        )
+        write_scores(out / "validation.csv", scores)
+        measured = Measurement(
+            measured_on=f"fold {config.fold} of {config.folds}, "
+            f"{len(training.fold.held_out)} cases that training did not see",
+            figures=mean_dice(scores),
+        )
+        card = card.model_copy(update={"results": (measured,)})
+        package = write_package(out / "model", card=card, **packed)
+    shutil.rmtree(out / "prepared")
+    return package
+
+
+def _held_out(training: Training) -> list[Case]:
+    names = set(training.fold.held_out)
+    return [case for case in training.dataset.cases if case.name in names]
+
+
+def _card(training: Training, minutes: float, prepared: Path) -> Card:
+    """Return the card with everything but results."""
+    config = training.config
+    told = config.model_dump_json(exclude={"card", "dataset"}, exclude_defaults=True)
+    return Card(
+        intended_use=config.card.intended_use,
+        modality=config.card.modality,
+        population=config.card.population,
+        training_data=config.card.training_data,
+        limits=config.card.limits,
+        configuration=told,
+        minutes=round(minutes, 1),
+        trained_on=_machine(),
+        fold=None if config.fold == "all" else config.fold,
+        training_extent_mm=_median_extent(training, prepared),
+    )
+
+
+def _machine() -> str:
+    """Say what kind of machine this is, without naming it."""
+    import keras
+
+    from medseg.inference.machine import cores
+    from medseg.training.precision import has_gpu
+
+    kind = "a GPU" if has_gpu() else f"{cores()} CPU cores"
+    return f"{kind} ({platform.machine()}), Keras {keras.version()} on {keras.backend.backend()}"
+
+
+def _median_extent(training: Training, prepared: Path) -> tuple[float, float, float]:
+    """Return the median size of the prepared cases along the plan's axes, in mm."""
+    shapes = [np.load(path, mmap_mode="r").shape for path in sorted(prepared.glob("*.classes.npy"))]
+    i, j, k = (np.median(shapes, axis=0) * training.plan.spacing).tolist()
+    return i, j, k
