@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -116,3 +120,29 @@ def make_grid():
         return Geometry(shape, affine)
 
     return make
+
+
+@pytest.fixture
+def unprivileged():
+    """Return a context in which root is nobody, with a folder of nobody's and copies in it."""
+
+    @contextmanager
+    def become_nobody(*copied: Path):
+        folder = Path(tempfile.mkdtemp())
+        for path in copied:
+            copy = shutil.copytree if path.is_dir() else shutil.copy
+            copy(path, folder / path.name)
+        was_root = os.geteuid() == 0
+        if was_root:
+            for path in (folder, *folder.rglob("*")):
+                os.chown(path, 65534, 65534)
+            os.seteuid(65534)
+        try:
+            yield folder
+        finally:
+            if was_root:
+                os.seteuid(0)
+            folder.chmod(0o700)
+            shutil.rmtree(folder)
+
+    return become_nobody

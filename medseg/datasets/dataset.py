@@ -104,9 +104,18 @@ def read_case(case: Case, labels: LabelSet) -> tuple[Volume, LabelMap]:
     Raises
     ------
     InputRefused
-        ``grids-differ``: image, channels or label do not lie on one grid; ``labels-unknown``:
-        the label map holds a value that the data set does not name. Others of ``reading``.
+        ``grids-differ``: image, channels or label do not lie on one grid. Others of
+        :mod:`medseg.reading`; the words name the case.
     """
+    try:
+        return _read(case, labels)
+    except InputRefused as refusal:
+        raise InputRefused(
+            refusal.code, f"Case {case.name}: {refusal.found}", do=refusal.do
+        ) from refusal
+
+
+def _read(case: Case, labels: LabelSet) -> tuple[Volume, LabelMap]:
     from medseg.reading import read, read_labels
 
     channels = [read(path, volume=volume) for path, volume in case.images]
@@ -114,17 +123,9 @@ def read_case(case: Case, labels: LabelSet) -> tuple[Volume, LabelMap]:
     for other in (*channels[1:], truth):
         if not other.geometry.same_as(channels[0].geometry, GRID_TOLERANCE_MM):
             raise InputRefused(
-                "grids-differ",
-                f"Case {case.name}: image and label lie on different grids",
+                "grids-differ", "image and label lie on different grids",
                 do="Resample one onto the other before training",
-            )
-    unknown = sorted(set(np.unique(truth.array).tolist()) - set(labels.values))
-    if unknown:
-        raise InputRefused(
-            "labels-unknown",
-            f"Case {case.name}: label values {unknown} are not in the data set's list",
-            do="Name them in dataset.json",
-        )
+            )  # fmt: skip
     volume = channels[0]
     if len(channels) > 1:
         stacked = np.stack([channel.array for channel in channels], axis=-1)  # (I, J, K, C)

@@ -10,7 +10,7 @@ from itertools import cycle
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFont
 
 from medseg.errors import OutputFailed
 from medseg.files import whole_file
@@ -93,7 +93,7 @@ def verify(path: Path, sheet: Image.Image) -> None:
     try:
         with Image.open(path) as read:
             same = read.size == sheet.size and read.tobytes() == sheet.tobytes()
-    except (UnidentifiedImageError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError):
         same = False
     if not same:
         raise OutputFailed("verify-failed", "sheet.png did not read back as it was written",

@@ -1,17 +1,20 @@
 """Model packages: a plan, weights and a card in one folder or zip, checked before use."""
 
 from medseg.models.card import Card, Dataset, Measurement, as_markdown, brief
+from medseg.models.listing import Entry, listed
 from medseg.models.package import ModelPackage, write_package
 from medseg.models.shipped import find, shipped
 
 __all__ = [
     "Card",
     "Dataset",
+    "Entry",
     "Measurement",
     "ModelPackage",
     "as_markdown",
     "brief",
     "find",
+    "listed",
     "shipped",
     "write_package",
 ]

@@ -251,7 +251,7 @@ def _sizes(path: Path) -> dict[str, int]:
                                    f"{entry.name!r} in the package is a link or a folder",
                                    do="A package holds plain files only")  # fmt: skip
         return {entry.name: entry.stat().st_size for entry in files}
-    _check_names([path.name])
+    _refuse_code(path.name)
     if not zipfile.is_zipfile(path):
         raise ModelRefused(
             "package-foreign",
@@ -283,24 +283,28 @@ def _zip_sizes(entries: list[zipfile.ZipInfo]) -> dict[str, int]:
 
 
 def _check_names(names: list[str]) -> None:
-    """Refuse names that lead out of the package or belong to files that run code."""
+    """Refuse too many files, names that lead out of the package and files that can run code."""
     if len(names) > ENTRY_LIMIT:
         raise ModelRefused("package-foreign", f"{len(names)} files are no model package",
                            do=f"A package holds {ENTRY_LIMIT} at most")  # fmt: skip
     for name in names:
-        kind = Path(name).suffix.lower()
-        if kind in UNSAFE:
-            raise ModelRefused(
-                "package-unsafe",
-                f"medseg never loads {kind} files: loading one can run code that it carries",
-                do="Ask its maker for a model package, or train and write one with medseg",
-            )
+        _refuse_code(name)
         if name in {"", ".", ".."} or any(mark in name for mark in "/\\:"):
             raise ModelRefused(
                 "package-unsafe",
                 f"The name {name[:80]!r} in the zip leads elsewhere",
                 do="Zip the files of a package themselves, not the folder around them",
             )
+
+
+def _refuse_code(name: str) -> None:
+    kind = Path(name).suffix.lower()
+    if kind in UNSAFE:
+        raise ModelRefused(
+            "package-unsafe",
+            f"medseg never loads {kind} files: loading one can run code that it carries",
+            do="Ask its maker for a model package, or train and write one with medseg",
+        )
 
 
 def _record(path: Path, sizes: Mapping[str, int]) -> tuple[_Record, str]:

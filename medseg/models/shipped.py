@@ -10,13 +10,14 @@ from medseg.errors import ModelRefused
 from medseg.models.package import RECORD, ModelPackage
 
 
-def _home() -> Path:
+def home() -> Path:
+    """Return the folder of the packages that come with medseg."""
     return Path(str(resources.files("medseg"))) / "shipped"
 
 
 def shipped() -> list[str]:
     """Return the names of the packages that come with medseg, sorted."""
-    return sorted(record.parent.name for record in _home().glob(f"*/{RECORD}"))
+    return sorted(record.parent.name for record in home().glob(f"*/{RECORD}"))
 
 
 def find(name: str | Path) -> ModelPackage:
@@ -31,7 +32,7 @@ def find(name: str | Path) -> ModelPackage:
     """
     names = shipped()
     if str(name) in names:
-        return ModelPackage.open(_home() / str(name))
+        return ModelPackage.open(home() / str(name))
     if Path(name).exists():
         return ModelPackage.open(name)
     near = get_close_matches(str(name), names, n=3)

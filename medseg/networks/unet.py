@@ -45,7 +45,8 @@ def unet(
     convolutions : int
         In each stage of encoder and decoder.
     deep_supervision : bool
-        Add a head to every decoder stage but the coarsest, for training.
+        Add a head to every decoder stage but the coarsest, for training; four stages and more
+        have such.
 
     Returns
     -------
@@ -77,7 +78,7 @@ def unet(
         if stage == 0 or (deep_supervision and stage < len(features) - 2):
             outputs.append(_head(x, classes, rank, f"head_{stage}"))
     outputs.reverse()
-    return keras.Model(inputs, outputs if deep_supervision else outputs[0], name=name)
+    return keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0], name=name)
 
 
 def _checked_rank(features, kernels, strides) -> int:

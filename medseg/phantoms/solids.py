@@ -127,10 +127,9 @@ class Solid:
         """Return the RAS+ mm where rays ``(N, 3)`` of the frame leave the solid."""
         level, _ = self._level(list(directions.T))  # of unit vectors: norm - 1 - lumps
         outward = 1 + sum(lump.of(list(directions.T)) for lump in self.lumps)
-        return (
-            self.centre
-            + (directions * (outward / (level + outward))[:, None]) @ np.linalg.inv(self.frame).T
-        )
+        offset = directions * (outward / (level + outward))[:, None]  # (N, 3), in the frame
+        edge: np.ndarray = self.centre + offset @ np.linalg.inv(self.frame).T
+        return edge
 
     def volume_ml(self) -> float:
         """Return the volume, integrated over directions and owing nothing to a grid."""

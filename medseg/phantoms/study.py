@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -58,12 +59,23 @@ def write_study(folder: Path, seed: int, geometry: Geometry | None = None) -> La
     grid = study_grid() if geometry is None else geometry
     volume, truth = body(seed, grid)
     make_folder(folder)
-    names = np.random.default_rng([seed, 2]).permutation(grid.shape[2]) + 1
-    for k, name in enumerate(names.tolist()):
-        with whole_file(folder / f"IM{name:04d}.dcm") as aside:
-            _slice(volume, k, seed).save_as(aside, enforce_file_format=True)
+    for name, image in series_of(volume, seed):
+        with whole_file(folder / name) as aside:
+            image.save_as(aside, enforce_file_format=True)
     write_nifti(truth_path(folder), truth.array, grid)
     return truth
+
+
+def series_of(volume: Volume, seed: int) -> Iterator[tuple[str, FileDataset]]:
+    """Yield file name and content of each slice of a CT; names do not follow the slices.
+
+    Whole numbers from -1024 to 3071 HU are kept, others cut off. The grid is as for
+    :func:`write_study`; the same volume and seed give the same bytes.
+    """
+    slices = volume.geometry.shape[2]
+    numbers = np.random.default_rng([seed, 2]).permutation(slices) + 1
+    for k, number in enumerate(numbers.tolist()):
+        yield f"IM{number:04d}.dcm", _slice(volume, k, seed)
 
 
 def truth_path(folder: Path) -> Path:

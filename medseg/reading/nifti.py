@@ -117,9 +117,7 @@ def _check_scalar(image: Any) -> None:
 
 def _check_sizes(image: Any) -> list[Finding]:
     """Refuse voxel sizes of 0, which nibabel would quietly make 1; tell of negative ones."""
-    holder = image.file_map.get("header") or image.file_map["image"]
-    if holder.filename is None and holder.fileobj is None:
-        holder = image.file_map["image"]
+    holder = image.file_map.get("header", image.file_map["image"])  # a pair has both
     with holder.get_prepare_fileobj("rb") as stream:
         raw = type(image.header).from_fileobj(stream, check=False)
     sizes = np.asarray(raw["pixdim"][1:4], float)[: max(1, min(3, int(raw["dim"][0])))]
@@ -145,12 +143,9 @@ def _shape_of(image: Any) -> tuple[Shape, int]:
 
 
 def _check_whole(image: Any) -> None:
-    header, path = image.header, Path(image.file_map["image"].filename)
+    path = Path(image.file_map["image"].filename)
+    start = int(image.header.get_data_offset())
     voxels = int(np.prod(image.shape, dtype=object)) * image.get_data_dtype().itemsize
-    single = image.file_map.get("header") is None or (
-        image.file_map["header"].filename in (None, str(path), image.file_map["image"].filename)
-    )
-    start = int(header.get_data_offset()) if single or hasattr(header, "get_data_offset") else 0
     expected, size = start + voxels, path.stat().st_size
     if path.suffix.lower() == ".gz":
         size = _unpacked_size(path, expected)

@@ -13,7 +13,8 @@ import numpy as np
 from medseg.dicom import require
 from medseg.errors import InputRefused
 from medseg.findings import Finding, Level
-from medseg.reading.headers import Slice, truncated
+from medseg.reading.headers import Slice
+from medseg.reading.wholeness import truncated
 
 if TYPE_CHECKING:
     from pydicom import Dataset

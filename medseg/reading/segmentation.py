@@ -55,19 +55,24 @@ def read_seg(path: Path, onto: Volume | None = None, segments: Collection[int] =
     ------
     InputRefused
         ``seg-unreadable``, ``seg-foreign``, ``seg-fractional``, ``seg-overlap``,
-        ``seg-segment-missing``.
+        ``seg-undescribed``, ``seg-segment-missing``.
     GeometryRefused
         ``seg-grid``: the frames do not lie on the voxels of the grid.
     """
     with require.quiet():
         dataset = _read(path)
         try:
-            labels = _chosen(_labels(dataset), segments)
+            named = _labels(dataset)
             planes = _planes(dataset)
         except _DAMAGED as error:
             raise _unreadable("a part of its header is missing or damaged") from error
+        labels = _chosen(named, segments)
         geometry = onto.geometry if onto is not None else _geometry_of(planes)
-        return LabelMap(_placed(dataset, planes, labels, geometry), geometry, labels)
+        array = np.zeros(geometry.shape[::-1], _dtype(labels)).T  # a slice lies in one piece
+        for plane, frame in zip(planes, _frames(dataset), strict=True):
+            shown = _numbered(plane, frame.T, named, labels)  # (columns, rows)
+            _put(shown, _slot(array, geometry, plane))
+        return LabelMap(array, geometry, labels)
 
 
 def _read(path: Path) -> Dataset:
@@ -239,30 +244,35 @@ def _steps(depth: np.ndarray, stated: float) -> int:
     )
 
 
-def _placed(
-    dataset: Dataset, planes: Sequence[_Plane], labels: LabelSet, geometry: Geometry
-) -> np.ndarray:
-    """Return the ``(I, J, K)`` array with every frame where it belongs."""
-    highest = max((label.value for label in labels), default=0)
-    dtype = np.uint8 if highest < 256 else np.uint16
-    array = np.zeros(geometry.shape[::-1], dtype).T  # slices of a scan lie together in memory
-    known = np.array([label.value for label in labels])
-    for plane, frame in zip(planes, _frames(dataset), strict=True):
-        if plane.segment and plane.segment not in known:
-            continue
-        target = _slot(array, geometry, plane)  # (columns, rows) view
-        if plane.segment:
-            shown = frame.T != 0
-            if np.any((target != 0) & (target != plane.segment) & shown):
-                raise InputRefused(
-                    "seg-overlap",
-                    f"Segment {plane.segment} overlaps another; a label map has one value a voxel",
-                    do="Read one segment at a time with segments=[...]",
-                )
-            target[shown] = plane.segment
-        else:
-            target[...] = np.where(np.isin(frame.T, known), frame.T, 0)
-    return array
+def _dtype(labels: LabelSet) -> type[np.unsignedinteger[Any]]:
+    return np.uint8 if max(labels.values) < 256 else np.uint16
+
+
+def _numbered(plane: _Plane, pixels: np.ndarray, named: LabelSet, wanted: LabelSet) -> np.ndarray:
+    """Return a frame as segment numbers, with those that are not wanted made 0."""
+    numbers = (pixels != 0) * np.uint16(plane.segment) if plane.segment else pixels
+    found = np.flatnonzero(np.bincount(numbers.ravel()))
+    if strange := set(found.tolist()) - set(named.values):
+        raise InputRefused(
+            "seg-undescribed",
+            f"There are pixels of segment {min(strange)}, which the file does not describe",
+            do="Export it again, with a description of every segment",
+        )
+    return np.where(np.isin(numbers, wanted.values), numbers, 0)
+
+
+def _put(numbers: np.ndarray, target: np.ndarray) -> None:
+    shown = numbers != 0
+    before = target[shown]
+    overlap = (before != 0) & (before != numbers[shown])
+    if overlap.any():
+        raise InputRefused(
+            "seg-overlap",
+            f"Segments {before[overlap][0]} and {numbers[shown][overlap][0]} overlap; "
+            "a label map has one value a voxel",
+            do="Read one segment at a time with segments=[...]",
+        )
+    target[shown] = numbers[shown]
 
 
 def _frames(dataset: Dataset) -> Iterator[np.ndarray]:

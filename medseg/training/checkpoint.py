@@ -69,7 +69,7 @@ def save_checkpoint(path: Path, model: keras.Model, done: Done, identity: str) -
         "minutes": f"{done.minutes:.3f}",
         "identity": identity,
     }
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    arrays = {name: np.array(array, order="C") for name, array in arrays.items()}
     with whole_file(path) as aside:
         save_file(arrays, aside, metadata)
 

@@ -174,8 +174,9 @@ def _fitted(
 
     config, plan = training.config, training.plan
     keras.utils.set_random_seed(config.seed)
-    deep = config.deep_supervision and len(config.plan.features) > 2
-    model = networks.build(plan.network.name, **plan.network.arguments, deep_supervision=deep)
+    model = networks.build(
+        plan.network.name, **plan.network.arguments, deep_supervision=config.deep_supervision
+    )
     scales = _output_scales(config, len(model.outputs))
     model.compile(
         optimizer=optimizer_of(config),

@@ -17,6 +17,7 @@ def one_hot(tiles):
     return np.eye(4, dtype=np.float32)[tiles[..., 0].astype(int)]
 
 
+@settings(deadline=None)
 @given(shapes, patches, st.sampled_from([0.25, 0.5, 1.0]))
 def test_tiles_cover_every_voxel_and_stay_inside(shape, patch, step):
     seen = np.zeros(shape, bool)

@@ -8,7 +8,7 @@ from medseg.models import find, shipped
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    monkeypatch.setattr(import_module("medseg.models.shipped"), "_home", lambda: tmp_path)
+    monkeypatch.setattr(import_module("medseg.models.shipped"), "home", lambda: tmp_path)
     return tmp_path
 
 

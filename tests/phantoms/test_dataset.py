@@ -57,8 +57,10 @@ def test_a_seed_gives_the_same_files(tmp_path, coarse_grids):
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
 
 
-def test_cases_hold_their_whole_tumour(grids):
-    for patient, grid in zip(PATIENTS, grids, strict=True):
+def test_cut_fields_still_hold_the_whole_tumour(monkeypatch):
+    monkeypatch.setattr("medseg.phantoms.dataset.CUT_SHARE", 1.0)
+    for patient in PATIENTS[:12]:
+        grid = random_grid(patient)
         edge = anatomy(patient).tumour.surface(sphere(100))
         index = (edge - grid.affine[:3, 3]) @ np.linalg.inv(grid.affine[:3, :3]).T
         assert (index > -0.5).all()

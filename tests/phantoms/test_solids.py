@@ -71,7 +71,12 @@ def test_the_surface_divides_inside_from_outside(square):
     assert not solid.contains(solid.centre + 1.001 * edge).any()
 
 
-def test_rotation_turns_by_twice_the_arc_tangent():
-    turn = rotation(0.3, 0, 0)
+def test_rotation_turns_about_its_axis_by_twice_the_arc_tangent():
+    axis = np.array([0.3, -0.2, 0.5])
+    turn = rotation(*axis)
     np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-15)
-    assert math.atan2(turn[2, 1], turn[1, 1]) == pytest.approx(2 * math.atan(0.3))
+    np.testing.assert_allclose(turn @ axis, axis, atol=1e-15)
+    angle = 2 * math.atan(np.linalg.norm(axis))
+    assert np.trace(turn) == pytest.approx(1 + 2 * math.cos(angle))
+    aside = np.cross(axis, (1, 0, 0))
+    assert np.cross(aside, turn @ aside) @ axis > 0  # right-handed

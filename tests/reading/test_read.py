@@ -129,6 +129,15 @@ def test_two_echoes_are_two_volumes_and_one_is_read_by_number(tmp_path):
     assert refused(tmp_path, volume=2).code == "volume-invalid"
 
 
+@pytest.mark.parametrize("times", [(9, 80), (80, 9)])
+def test_volumes_are_counted_in_the_order_of_their_values(tmp_path, times):
+    def change(ds, k):
+        ds.EchoTime, ds.ImagePositionPatient = times[k % 2], [0, 0, 3.0 * (k // 2)]
+
+    words = [one.findings[0].words for one in scan(series(tmp_path, change))]
+    assert words == ["This volume: echo time 9", "This volume: echo time 80"]
+
+
 def test_a_volume_number_means_nothing_in_a_plain_series(tmp_path):
     assert refused(series(tmp_path), volume=1).code == "volume-invalid"
 

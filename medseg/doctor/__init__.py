@@ -1,0 +1,1 @@
+"""What the command ``doctor`` looks at; nothing is imported here, for a library may be broken."""

@@ -1,0 +1,183 @@
+"""A training from config to package, resumed exactly, refused where it cannot work."""
+
+import csv
+
+import keras
+import numpy as np
+import pytest
+
+from medseg.errors import ModelRefused, PlanRefused
+from medseg.models import ModelPackage
+from medseg.training import load_config, train
+from medseg.training.fit import fit, open_training
+from medseg.training.sampler import Patches
+from medseg.training.schedule import rate_of
+from tests.datasets.test_dataset import make_msd
+
+CONFIG = """
+name: tiny
+dataset: data
+folds: 3
+plan:
+  spacing: [1, 1, 1]
+  patch: [4, 4, 4]
+  channels: [{name: MR}]
+  features: [2, 4]
+epochs: 2
+steps: 3
+checkpoint_epochs: 1
+optimizer: {name: adamw, rate: 1e-2, average: 0.5}
+precision: f32
+card:
+  intended_use: Nothing.
+  modality: MR
+  training_data: [{name: Made up, licence: CC0-1.0, attribution: Nobody}]
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    (tmp_path / "data").mkdir()
+    make_msd(tmp_path / "data", cases=6)
+    path = tmp_path / "tiny.yaml"
+    path.write_text(CONFIG)
+    return path
+
+
+def weights(model):
+    return {v.path: keras.ops.convert_to_numpy(v.value) for v in model.variables}
+
+
+def test_a_training_ends_in_a_package_with_its_figures_on_the_card(config, tmp_path):
+    package = train(load_config(config), tmp_path / "run")
+    assert ModelPackage.open(tmp_path / "run" / "model").hash == package.hash
+    result = package.card.results[0]
+    assert "fold 0 of 3, 2 cases" in result.measured_on
+    with (tmp_path / "run" / "validation.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    mean = np.mean([float(row["dice"]) for row in rows])
+    assert result.figures["Dice, Lump"] == pytest.approx(mean, abs=1e-4)
+    assert not (tmp_path / "run" / "prepared").exists()
+
+
+def test_a_resumed_training_gives_the_weights_of_a_straight_one(config, tmp_path):
+    straight, _ = fit(open_training(load_config(config)), tmp_path / "straight")
+    training = open_training(load_config(config))
+    stopped = _Stop("after the first epoch")
+    with pytest.raises(_Stop):
+        fit(training, tmp_path / "two", progress=_stop_at(4, stopped))
+    resumed, minutes = fit(training, tmp_path / "two", resume=True)
+    assert minutes > 0
+    for path, array in weights(straight).items():
+        np.testing.assert_array_equal(weights(resumed)[path], array, err_msg=path)
+
+
+class _Stop(Exception):
+    """Stands for a power cut."""
+
+
+def _stop_at(step, stop):
+    def progress(stage, done, total, note):
+        if stage == "train" and done == step:
+            raise stop
+
+    return progress
+
+
+def test_a_checkpoint_of_another_training_is_refused(config, tmp_path):
+    fit(open_training(load_config(config)), tmp_path / "run")
+    other = open_training(load_config(config, ["seed=1"]))
+    with pytest.raises(ModelRefused, match="belongs to another training"):
+        fit(other, tmp_path / "run", resume=True)
+
+
+def test_the_policy_of_the_session_is_not_changed(config, tmp_path):
+    fit(open_training(load_config(config, ["precision=bf16"])), tmp_path / "run")
+    assert keras.config.dtype_policy().name == "float32"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("epochs: 2", r"tiny\.yaml:\d+: epochs: .*greater than 0"),
+        ("features: [2, 4]", r"tiny\.yaml:\d+: plan.*patch size 4 is not a multiple"),
+        ("precision: f32", r"tiny\.yaml:\d+: precision: .*'auto'"),
+        ("name: tiny", r"name: .*pattern"),
+        ("intended_use: Nothing.", r"tiny\.yaml:\d+: card\.intended_us: Extra inputs"),
+    ],
+)
+def test_a_wrong_value_is_named_with_file_line_and_key(config, text, words):
+    wrong = {"epochs: 2": "epochs: 0", "features: [2, 4]": "features: [2, 4, 8, 16]",
+             "precision: f32": "precision: int8", "name: tiny": "name: ../up",
+             "intended_use: Nothing.": "intended_use: N.\n  intended_us: x"}[text]  # fmt: skip
+    config.write_text(CONFIG.replace(text, wrong, 1))
+    with pytest.raises(PlanRefused, match=words):
+        load_config(config)
+
+
+def test_an_override_wins_and_its_error_names_the_option(config):
+    assert load_config(config, ["optimizer.rate=1e-4"]).optimizer.rate == pytest.approx(1e-4)
+    with pytest.raises(PlanRefused, match=r"--set optimizer\.rate: optimizer\.rate"):
+        load_config(config, ["optimizer.rate=-1"])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: 1\na: 2", "a comes twice"),
+        ("a: &x [1]\nb: *x", "aliases are not allowed"),
+        ("a: [1", "no valid YAML"),
+        ("", "is empty"),
+        ("[1, 2]", "dictionary"),
+    ],
+)
+def test_yaml_that_is_no_config_is_refused(config, text, words):
+    config.write_text(text)
+    with pytest.raises(PlanRefused, match=words):
+        load_config(config)
+
+
+def test_a_config_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(PlanRefused, match=r"none\.yaml cannot be read: No such file"):
+        load_config(tmp_path / "none.yaml")
+
+
+def test_labels_of_config_and_data_set_must_agree(config):
+    labels = "labels: [{value: 1, name: Lump}]\nplan:"
+    config.write_text(CONFIG.replace("plan:", labels, 1))
+    with pytest.raises(PlanRefused, match=r"names label values \(1,\), Made up has \(5,\)"):
+        open_training(load_config(config))
+
+
+def test_the_rate_falls_to_zero_over_all_steps(config):
+    polynomial = rate_of(load_config(config, ["optimizer.name=sgd"]))
+    assert float(polynomial(0)) == pytest.approx(0.01)
+    assert float(polynomial(3)) == pytest.approx(0.01 * 0.5**0.9)
+    cosine = rate_of(load_config(config, ["schedule.name=cosine", "schedule.warmup_steps=2"]))
+    assert float(cosine(0)) == 0
+    assert float(cosine(2)) == pytest.approx(0.01)
+    assert float(cosine(6)) == pytest.approx(0, abs=1e-9)
+
+
+def test_batches_depend_on_seed_epoch_and_number_alone(config, tmp_path):
+    from medseg.augmentation import recipe
+    from medseg.datasets.store import store_cases
+
+    training = open_training(load_config(config))
+    cases = store_cases(training.dataset.cases, training.plan, tmp_path / "store")
+
+    def patches(epoch):
+        return Patches(cases, recipe("default", (1, 1, 1), (4, 4, 4), (0,)), (4, 4, 4), batch=3,
+                       steps=2, foreground=0.34, scales=[(1, 1, 1), (2, 2, 2)], seed=1,
+                       first_epoch=epoch)  # fmt: skip
+
+    walked = patches(0)
+    walked.on_epoch_end()
+    image, (fine, coarse) = walked[1]
+    again, (same, _) = patches(1)[1]
+    assert np.array_equal(image, again)
+    assert np.array_equal(fine, same)
+    assert image.shape == (3, 4, 4, 4, 1)
+    assert coarse.shape == (3, 2, 2, 2, 1)
+    assert np.array_equal(coarse, fine[:, 1::2, 1::2, 1::2])
+    assert fine[-1].any()  # the last patch of a batch is centred on the label
