@@ -72,7 +72,8 @@ class Geometry:
     @property
     def directions(self) -> np.ndarray:
         """Unit vectors of the array axes in RAS+, as columns of a (3, 3) array."""
-        return np.divide(self.affine[:3, :3], self.spacing)
+        unit: np.ndarray = self.affine[:3, :3] / self.spacing
+        return unit
 
     @property
     def orientation(self) -> str:
@@ -98,7 +99,8 @@ class Geometry:
 
     def positions(self, index: np.ndarray) -> np.ndarray:
         """Return the RAS+ mm of voxel indices ``(..., 3)``; fractions are allowed."""
-        return np.add(np.asarray(index) @ self.affine[:3, :3].T, self.affine[:3, 3])
+        place: np.ndarray = np.asarray(index) @ self.affine[:3, :3].T + self.affine[:3, 3]
+        return place
 
     def same_as(self, other: Geometry, tolerance_mm: float = SAME_PLACE_MM) -> bool:
         """Return whether both grids have one shape and no corner differs by more than this."""

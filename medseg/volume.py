@@ -127,7 +127,7 @@ class LabelMap:
 
     def volumes_ml(self) -> dict[str, float]:
         """Return the volume of each label and region in ml, 0 for one that is absent."""
-        counts = np.bincount(self.array.ravel(), minlength=1)
+        counts = np.bincount(self.array.ravel("K"), minlength=1)  # "K": any order, no copy
         found = {value: int(n) for value, n in enumerate(counts)}
         return {
             label.name: sum(found.get(v, 0) for v in label.region or (label.value,))

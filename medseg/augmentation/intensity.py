@@ -8,25 +8,30 @@ Albumentations' intensity transforms clip float images to [0, 1] and are not use
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 from scipy import ndimage
 
-Drawn = dict[str, float | int | tuple[float, ...]]
+Drawn = dict[str, Any]
 
 
 class Intensity(Protocol):
     """Changes the values of a patch ``(I, J, K)`` of one channel."""
 
-    probability: float
+    @property
+    def probability(self) -> float:
+        """How often it is applied."""
+        ...
 
     def draw(self, rng: np.random.Generator) -> Drawn:
         """Draw the numbers of one application."""
+        ...
 
     def apply(self, patch: np.ndarray, drawn: Drawn) -> np.ndarray:
         """Return the changed patch."""
+        ...
 
 
 def _around_one(rng: np.random.Generator, low: float, high: float) -> float:

@@ -54,43 +54,6 @@ class Dataset:
     labels: LabelSet
 
 
-def open_dataset(folder: str | Path) -> Dataset:
-    """Open a folder in the layout of the Medical Segmentation Decathlon or of nnU-Net raw.
-
-    Raises
-    ------
-    InputRefused
-        ``dataset-unknown``: no ``dataset.json`` of either kind. ``dataset-invalid``: it names
-        files that are not there, or nothing. The words name the first one.
-    """
-    from medseg.datasets import msd, nnunet
-
-    folder = Path(folder)
-    for layout in (msd, nnunet):
-        content = layout.description(folder)
-        if content is not None:
-            dataset = layout.dataset(folder, content)
-            _check_files(dataset)
-            return dataset
-    raise InputRefused(
-        "dataset-unknown",
-        f"{folder.name or folder} holds no dataset.json of a known layout",
-        do="Give a folder in the layout of the Medical Segmentation Decathlon or of nnU-Net raw",
-    )
-
-
-def _check_files(dataset: Dataset) -> None:
-    if not dataset.cases:
-        raise InputRefused("dataset-invalid", f"{dataset.name} lists no labelled case")
-    for case in dataset.cases:
-        for path in (*(path for path, _ in case.images), case.label):
-            if not path.is_file():
-                raise InputRefused(
-                    "dataset-invalid", f"Case {case.name}: {path.name} is not there",
-                    do="Complete the data set or take the case out of dataset.json",
-                )  # fmt: skip
-
-
 def read_case(case: Case, labels: LabelSet) -> tuple[Volume, LabelMap]:
     """Read the image, all channels, and the label map of a case.
 
@@ -120,8 +83,9 @@ def _read(case: Case, labels: LabelSet) -> tuple[Volume, LabelMap]:
 
     channels = [read(path, volume=volume) for path, volume in case.images]
     truth = read_labels(case.label, labels)
-    for other in (*channels[1:], truth):
-        if not other.geometry.same_as(channels[0].geometry, GRID_TOLERANCE_MM):
+    grids = [channel.geometry for channel in channels]
+    for grid in (*grids[1:], truth.geometry):
+        if not grid.same_as(grids[0], GRID_TOLERANCE_MM):
             raise InputRefused(
                 "grids-differ", "image and label lie on different grids",
                 do="Resample one onto the other before training",

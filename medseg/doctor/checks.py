@@ -15,6 +15,7 @@ from tempfile import TemporaryFile
 from typing import Any, Literal
 
 Level = Literal["ok", "info", "warning", "error"]
+Progress = Callable[[int, int], None]
 
 TWINS = (
     ("opencv-python", "opencv-python-headless"),
@@ -50,6 +51,43 @@ class Check:
     words: str
     do: str = ""
     details: dict[str, Any] = field(default_factory=dict)
+
+
+def examine(cache: Path, progress: Progress | None = None) -> list[Check]:
+    """Return what each check finds; one that fails itself is an error and stops no other.
+
+    Parameters
+    ----------
+    cache : Path
+        Folder for converted models.
+    progress : callable, optional
+        Called with the number of checks done and of all.
+    """
+    checks: dict[str, Callable[[], Check]] = {
+        "Python": python,
+        "medseg": medseg,
+        "Packages": packages,
+        "Machine": machine,
+        "Keras": keras,
+        "GPU": gpu,
+        "oneDNN": onednn,
+        "Precision": precision,
+        "OpenVINO": openvino,
+        "Decoders": decoders,
+        "Models": models,
+        "Cache": lambda: cache_folder(cache),
+        "Disk": lambda: disk(cache),
+    }
+    found: list[Check] = []
+    for name, check in checks.items():
+        if progress is not None:
+            progress(len(found), len(checks))
+        try:
+            found.append(check())
+        except Exception as error:  # a broken library raises what it likes: that is the finding
+            words = f"{type(error).__name__}: {error}".splitlines()[0]
+            found.append(Check(name, "error", words, do="Install medseg in a new environment"))
+    return found
 
 
 def python() -> Check:
@@ -242,40 +280,6 @@ def disk(cache: Path) -> Check:
     if min(free.values()) < LITTLE_DISK:
         return Check("Disk", "warning", words, do="Free some space", details=details)
     return Check("Disk", "ok", words, details=details)
-
-
-CHECKS: dict[str, Callable[[Path], Check]] = {
-    "Python": lambda _: python(),
-    "medseg": lambda _: medseg(),
-    "Packages": lambda _: packages(),
-    "Machine": lambda _: machine(),
-    "Keras": lambda _: keras(),
-    "GPU": lambda _: gpu(),
-    "oneDNN": lambda _: onednn(),
-    "Precision": lambda _: precision(),
-    "OpenVINO": lambda _: openvino(),
-    "Decoders": lambda _: decoders(),
-    "Models": lambda _: models(),
-    "Cache": cache_folder,
-    "Disk": disk,
-}
-"""What is looked at, in this order; each is given the folder for converted models."""
-
-
-def examine(cache: Path) -> Iterator[Check]:
-    """Yield what each check finds; one that fails itself is an error and stops no other.
-
-    Parameters
-    ----------
-    cache : Path
-        Folder for converted models.
-    """
-    for name, check in CHECKS.items():
-        try:
-            yield check(cache)
-        except Exception as error:  # a broken library raises what it likes: that is the finding
-            words = f"{type(error).__name__}: {error}".splitlines()[0]
-            yield Check(name, "error", words, do="Install medseg again in a new environment")
 
 
 def _free(folder: Path) -> int:

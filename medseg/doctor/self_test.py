@@ -1,4 +1,4 @@
-"""A phantom sent the whole way, from file to mask and back: does anything flip, drift or vanish?"""
+"""Phantoms sent the whole way from file to mask and back, to see that nothing flips or drifts."""
 
 from __future__ import annotations
 
@@ -125,9 +125,9 @@ def self_test(progress: Progress | None = None) -> SelfTest:
     ways = [
         (Row("NIfTI", "axis orders", exact=True), axes),
         (Row("NIfTI", "axis orders", exact=False), axes),
-        (Row("NIfTI", "oblique, sheared", exact=True), oblique),
-        (Row("NIfTI", "oblique, sheared", exact=False), oblique),
-        (Row("DICOM, SEG", "of both kinds", exact=True), _coarse(some)),
+        (Row("NIfTI", "oblique", exact=True), oblique),
+        (Row("NIfTI", "oblique", exact=False), oblique),
+        (Row("DICOM, SEG", "both kinds", exact=True), _coarse(some)),
     ]
     total = sum(len(grids) for _, grids in ways)
     done = 0
@@ -158,7 +158,7 @@ def _send(grid: Geometry, row: Row) -> None:
                 row.add(truth, mask)
     except Exception as error:  # a broken library raises what it likes: that is the finding
         words = f"case {row.cases} ({grid.orientation}{', sheared' if grid.sheared else ''})"
-        row.failures.append(f"{words}: {error or type(error).__name__}")
+        row.failures.append(f"{words}: {str(error) or type(error).__name__}")
 
 
 def _written(form: str, folder: Path, truth: LabelMap) -> Path:
@@ -205,7 +205,8 @@ def _oracle(spacing: Spacing) -> Segmenter:
     plan = Plan(
         spacing=spacing,
         channels=tuple(
-            Channel(name=f"Class {n}", normalisation=unchanged) for n in range(LABELS.classes)
+            Channel(name=f"Class {n}", modality="", normalisation=unchanged)
+            for n in range(LABELS.classes)
         ),
         patch=PATCH,
         network=Network(name="identity"),

@@ -253,7 +253,8 @@ class _TurnedPlane:
         index = np.stack([np.full_like(j, n), j, k, np.ones_like(j)])  # (4, J', K')
         place = np.tensordot(matrix[:3], index, axes=1)
         limit = np.reshape(source.shape, (3, 1, 1)) - 0.5
-        return cls(place, ((place >= -0.5) & (place <= limit)).all(axis=0))
+        inside = np.logical_and.reduce((place >= -0.5) & (place <= limit))
+        return cls(place, inside)
 
     def sample(self, array: np.ndarray, order: int = 1) -> np.ndarray:
         """Return the slice ``(J', K')``, linear (order 1) or nearest (order 0)."""

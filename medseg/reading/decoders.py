@@ -7,7 +7,7 @@ from dataclasses import dataclass
 NAMES = {
     "1.2.840.10008.1.2": "Implicit VR little endian",
     "1.2.840.10008.1.2.1": "Explicit VR little endian",
-    "1.2.840.10008.1.2.1.99": "Deflated explicit VR little endian",
+    "1.2.840.10008.1.2.1.99": "Deflated little endian",
     "1.2.840.10008.1.2.2": "Explicit VR big endian",
     "1.2.840.10008.1.2.5": "RLE lossless",
     "1.2.840.10008.1.2.4.50": "JPEG baseline",

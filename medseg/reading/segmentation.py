@@ -81,7 +81,7 @@ def _read(path: Path) -> Dataset:
     except (InvalidDicomError, *_DAMAGED) as error:
         raise _unreadable("it is no DICOM file, or a damaged one") from error
     if dataset.get("SOPClassUID") not in (SEGMENTATION, LABEL_MAP):
-        raise InputRefused("seg-foreign", f"{path.name} is DICOM but no Segmentation",
+        raise InputRefused("seg-foreign", "The file is DICOM but no Segmentation",
                            do="Give the file whose modality is SEG")  # fmt: skip
     if dataset.get("SegmentationType") == "FRACTIONAL":
         raise InputRefused("seg-fractional",

@@ -239,15 +239,15 @@ def _reporter(config: TrainingConfig, progress: Progress) -> Any:
     """Return a callback that reports steps and the running loss."""
     import keras
 
-    def after_step(step: int, logs: dict[str, float] | None) -> None:
-        loss = (logs or {}).get("loss", float("nan"))
-        progress("train", reporter.before + step + 1, config.total_steps, f"loss {loss:.3f}")
+    class Reporter(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.before = epoch * config.steps
 
-    reporter = keras.callbacks.LambdaCallback(
-        on_epoch_begin=lambda epoch, logs: setattr(reporter, "before", epoch * config.steps),
-        on_train_batch_end=after_step,
-    )
-    return reporter
+        def on_train_batch_end(self, batch, logs=None):
+            loss = (logs or {}).get("loss", float("nan"))
+            progress("train", self.before + batch + 1, config.total_steps, f"loss {loss:.3f}")
+
+    return Reporter()
 
 
 def _without_side_heads(training: Training, model: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -47,15 +48,16 @@ def train(
     out = Path(out)
     training = open_training(config)
     model, minutes = fit(training, out, resume=resume, progress=progress)
-    weights = weights_of(model)
-    packed = {
-        "name": config.name,
-        "version": config.version,
-        "plan": training.plan,
-        "weights": weights,
-    }
+    pack = partial(
+        write_package,
+        out / "model",
+        name=config.name,
+        version=config.version,
+        plan=training.plan,
+        weights=weights_of(model),
+    )
     card = _card(training, minutes, out / "prepared")
-    package = write_package(out / "model", card=card, **packed)
+    package = pack(card=card)
     if training.fold.held_out:
         scores = validate(
             Segmenter.load(package.path),
@@ -69,7 +71,7 @@ def train(
             figures=mean_dice(scores),
         )
         card = card.model_copy(update={"results": (measured,)})
-        package = write_package(out / "model", card=card, **packed)
+        package = pack(card=card)
     shutil.rmtree(out / "prepared")
     return package
 

@@ -116,7 +116,8 @@ def test_two_series_side_by_side_are_refused_and_listed_until_a_rule_chooses(
     tmp_path, bright_model, make_study, make_grid
 ):
     make_study(tmp_path / "in", make_grid((12, 11, 6), (1, 1, 1)))
-    _renamed_series(make_study(tmp_path / "other", make_grid((12, 11, 6), (1, 1, 1))), tmp_path / "in")
+    other = make_study(tmp_path / "other", make_grid((12, 11, 6), (1, 1, 1)))
+    _renamed_series(other, tmp_path / "in")
     with pytest.raises(InputRefused, match="2 series in one folder qualify") as refusal:
         segment(tmp_path / "in", model=bright_model, out=tmp_path / "out")
     assert "series 3" in refusal.value.do

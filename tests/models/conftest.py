@@ -49,10 +49,10 @@ def weights():
 
 @pytest.fixture
 def packed(tmp_path, plan, card, weights):
-    """Write a package ``tmp_path / name``, a folder or by its suffix a zip."""
+    """Write a package ``tmp_path / place``, a folder or by its suffix a zip."""
 
-    def write(name="tiny", **changes):
+    def write(place="tiny", /, **changes):
         said = {"name": "tiny", "version": "1.0", "plan": plan, "card": card, "weights": weights}
-        return write_package(tmp_path / name, **{**said, **changes})
+        return write_package(tmp_path / place, **{**said, **changes})
 
     return write

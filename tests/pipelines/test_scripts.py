@@ -1,0 +1,73 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from medseg.phantoms.nifti import write_nifti
+from medseg.reading import read_labels
+
+PIPELINES = Path(__file__).parents[2] / "pipelines"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Run a script with a home of its own, so that what is converted is kept for the next."""
+    home = tmp_path_factory.mktemp("home")
+
+    def run(script, *arguments):
+        return subprocess.run(
+            [sys.executable, PIPELINES / script, *map(str, arguments)],
+            capture_output=True, text=True, check=False, env={**os.environ, "HOME": str(home)},
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory, make_study, make_grid):
+    """Write a DICOM series and a NIfTI file; return the folder and the series' grid."""
+    folder = tmp_path_factory.mktemp("archive")
+    volume = make_study(folder / "first", make_grid())
+    write_nifti(folder / "second.nii.gz", volume.array.astype(np.int16), volume.geometry)
+    return folder, volume.geometry
+
+
+def test_one_scan_is_segmented(run, archive, package, tmp_path):
+    folder, grid = archive
+    done = run("run_segmentation.py", folder / "first", "--model", package.path,
+               "--out", tmp_path, "--formats", "nifti", "png")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Anterior: " in done.stdout
+    (case,) = tmp_path.iterdir()
+    assert sorted(file.name for file in case.iterdir()) == ["mask.nii.gz", "sheet.png"]
+    assert read_labels(case / "mask.nii.gz").geometry.same_as(grid)
+
+
+def test_a_refusal_is_one_line_and_status_3(run, package, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for script in ("run_segmentation.py", "batch_study_folder.py"):
+        done = run(script, tmp_path / "empty", "--model", package.path, "--out", tmp_path / "out")
+        assert done.returncode == 3
+        assert done.stderr.splitlines()[-1].endswith("[no-images]")
+        assert "Traceback" not in done.stderr
+
+
+def test_a_tree_is_segmented_with_a_line_for_each_scan(run, archive, package, tmp_path):
+    folder, _ = archive
+    done = run("batch_study_folder.py", folder, "--model", package.path, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    *cases, total = done.stdout.splitlines()
+    assert [line.split()[1] for line in cases] == ["done", "done"]
+    assert total.startswith("2 of 2 segmented")
+    assert len(json.loads((tmp_path / "run.json").read_text())["cases"]) == 2
+
+
+def test_the_training_script_refuses_a_config_in_one_line(run, tmp_path):
+    (tmp_path / "bad.yaml").write_text("name: mine\nepoch: 3\n")
+    done = run("train_model.py", tmp_path / "bad.yaml", "--out", tmp_path / "out")
+    assert done.returncode == 5
+    assert done.stderr.splitlines()[-1].endswith("[settings-invalid]")
