@@ -5,21 +5,16 @@ import subprocess
 import sys
 import textwrap
 
+# urllib3, which TensorFlow imports, binds a socket to its own machine to learn whether there is
+# IPv6; that reaches nobody and is let through. Whatever looks up, connects or sends is not.
 GUARD = """
-import socket, sys
-def refuse(*args, **kwargs):
-    raise SystemExit(f"a socket was opened: {args}")
-class Guarded(socket.socket):
-    def __init__(self, family=socket.AF_INET, *args, **kwargs):
-        if family != socket.AF_UNIX:
-            refuse(family)
-        super().__init__(family, *args, **kwargs)
-    def connect(self, *args):
-        refuse(*args)
-socket.socket = Guarded
-socket.create_connection = socket.getaddrinfo = refuse
-sys.addaudithook(lambda event, args: refuse(event) if event in (
-    "socket.connect", "socket.getaddrinfo", "socket.sendto") else None)
+import os, sys
+def refuse(event, args):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname",
+                 "socket.sendto", "socket.sendmsg"):
+        os.write(2, f"a socket was used: {event}".encode())
+        os._exit(9)
+sys.addaudithook(refuse)
 """
 
 
@@ -33,7 +28,7 @@ def guarded(code, **environment):
 def test_the_guard_does_catch_a_socket():
     told = guarded("import urllib.request\nurllib.request.urlopen('http://127.0.0.1:9')")
     assert told.returncode != 0
-    assert "a socket was opened" in told.stderr
+    assert "a socket was used" in told.stderr
 
 
 def test_importing_every_module_opens_no_socket():

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, Literal
+
+from medseg.networks.loading import load_keras, quiet
 
 Level = Literal["ok", "info", "warning", "error"]
 Progress = Callable[[int, int], None]
@@ -23,8 +23,8 @@ TWINS = (
 )
 """Packages that write the same folder; which of two is used is a matter of chance."""
 
-LITTLE_MEMORY = 4e9  # bytes; a CT of 512 x 512 x 300 with two classes takes about 3 GB
-LITTLE_DISK = 2e9  # bytes; converted models and the probabilities of one CT
+LITTLE_MEMORY = 4e9  # bytes; a CT of 512 x 512 x 300 and two classes take 1.5 beside libraries
+LITTLE_DISK = 2e9  # bytes; the probabilities of such a CT are 0.6 before they are packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def machine() -> Check:
 
 def keras() -> Check:
     """Return Keras and its backend, loading both."""
-    backend = _keras().backend.backend()
+    backend = load_keras().backend.backend()
     package = "tensorflow" if backend == "tensorflow" else backend
     found = {"keras": _version("keras"), "backend": backend,
              "backend_version": _version(package) or _version(f"{package}-cpu")}  # fmt: skip
@@ -158,7 +158,7 @@ def gpu() -> Check:
     """Return whether Keras computes on a GPU."""
     from medseg.inference.machine import has_nvidia_driver
 
-    with _quiet():
+    with quiet():
         from medseg.training.precision import has_gpu
 
         found = has_gpu()
@@ -174,11 +174,11 @@ def onednn() -> Check:
     """Return whether TensorFlow computes with oneDNN on the CPU.
 
     It leaves oneDNN off on processors without AVX-512 VNNI or AMX, where a training step in
-    3-D then takes 4.4 times as long (measured on two cores of an AMD EPYC, Zen 3).
+    3-D then takes 4.4 times as long.
     """
-    if _keras().backend.backend() != "tensorflow":
+    if load_keras().backend.backend() != "tensorflow":
         return Check("oneDNN", "info", "of no concern to this Keras backend")
-    with _quiet():
+    with quiet():
         # TensorFlow tells it in no public place
         port = import_module("tensorflow.python.util._pywrap_util_port")
         on = bool(port.IsMklEnabled())
@@ -196,7 +196,7 @@ def onednn() -> Check:
 
 def precision() -> Check:
     """Return the Keras policy that a training takes when it may choose."""
-    with _quiet():
+    with quiet():
         from medseg.training.precision import cpu_has_bf16, policy_name
 
         policy = policy_name("auto")
@@ -300,22 +300,3 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return ""
-
-
-def _keras() -> Any:
-    with _quiet():
-        return import_module("keras")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep back what libraries write to standard error from C++, past Python's own stream."""
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

@@ -171,8 +171,17 @@ def _written(form: str, folder: Path, truth: LabelMap) -> Path:
     path.mkdir()
     volume = Volume(truth.array.astype(np.float32), truth.geometry)
     for name, image in series_of(volume, SEED):
+        _check_place(image.ImagePositionPatient, truth.geometry, int(image.InstanceNumber) - 1)
         image.save_as(path / name, enforce_file_format=True)
     return path
+
+
+def _check_place(position: Sequence[float], grid: Geometry, k: int) -> None:
+    """Check a slice by PS3.3 C.7.6.2.1.1 alone: writer and reader share their arithmetic."""
+    x, y, z = grid.positions(np.array([0, 0, k])).tolist()
+    apart = np.abs(np.subtract(np.asarray(position, float), (-x, -y, z))).max()
+    if apart > EXACT_MM:
+        raise OutputFailed("slice-misplaced", f"A slice was written {apart:.2f} mm off its place")
 
 
 def _masks(scan: Volume, out: Path, spacing: Spacing) -> Iterator[LabelMap]:

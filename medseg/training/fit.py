@@ -16,6 +16,7 @@ from medseg.datasets.store import StoredCase, store_cases
 from medseg.errors import EngineFailed, PlanRefused
 from medseg.files import make_folder
 from medseg.labels import LabelSet
+from medseg.networks.loading import load_keras
 from medseg.plan import Channel, Clip, Network, Plan, ZScore
 from medseg.training.config import ChannelConfig, TrainingConfig
 from medseg.training.precision import has_gpu, policy, policy_name
@@ -146,6 +147,7 @@ def fit(
         ``checkpoint-invalid``.
     """
     config = training.config
+    load_keras()
     make_folder(out)
     cases = _stored(training, out / "prepared", progress)
     with policy(policy_name(config.precision)):

@@ -56,7 +56,7 @@ def tensorflow(monkeypatch):
 
     def stand_in(backend="tensorflow", *, on=True):
         library = SimpleNamespace(backend=SimpleNamespace(backend=lambda: backend))
-        monkeypatch.setattr(checks, "_keras", lambda: library)
+        monkeypatch.setattr(checks, "load_keras", lambda: library)
         monkeypatch.setattr(checks, "import_module",
                             lambda name: SimpleNamespace(IsMklEnabled=lambda: on))  # fmt: skip
 

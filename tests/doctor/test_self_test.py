@@ -67,6 +67,13 @@ def test_a_drift_of_half_a_voxel_is_seen_even_after_resampling(monkeypatch):
     assert rows["NIfTI", "axis orders", False].drift_voxels == pytest.approx(0.5, abs=0.1)
 
 
+def test_a_sign_that_writer_and_reader_both_have_wrong_is_seen(monkeypatch):
+    monkeypatch.setattr("medseg.dicom.space._FLIP", np.array([1, -1, 1]))
+    row = rows_of(self_test())["DICOM, SEG", "both kinds", True]
+    assert len(row.failures) == row.cases
+    assert "off its place" in row.failures[0]
+
+
 def test_a_voxel_that_changes_its_label_is_seen(monkeypatch):
     def one_more(volume):
         array = volume.array.copy()

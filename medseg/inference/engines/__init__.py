@@ -11,6 +11,7 @@ from medseg.findings import Finding
 from medseg.inference.engines.base import Device, Engine, EngineName, Precision
 from medseg.inference.machine import has_nvidia_driver
 from medseg.models import ModelPackage
+from medseg.networks.loading import load_keras
 
 ENGINES = {
     "keras": "medseg.inference.engines.keras_engine:load",
@@ -84,6 +85,8 @@ def _load(
     name: str, package: ModelPackage, device: str, precision: str, cache: Path | None
 ) -> Chosen:
     module, function = ENGINES[name].split(":")
+    if name == "keras":
+        load_keras()
     load = getattr(import_module(module), function)
     chosen: Chosen = load(package, device=device, precision=precision, cache=cache)
     return chosen

@@ -17,6 +17,7 @@ from medseg.findings import Finding
 from medseg.inference.engines.base import Device, Precision
 from medseg.inference.machine import cores
 from medseg.models import ModelPackage
+from medseg.networks.loading import load_keras
 
 GRAPH = ("graph.xml", "graph.bin")
 SUMS = "sha256.json"
@@ -139,7 +140,7 @@ def _converted(openvino: Any, package: ModelPackage) -> Any:
     By way of a SavedModel: of the five ways from Keras, the one that keeps a static shape and
     the order of outputs and leaves no transposes around deconvolutions.
     """
-    import keras
+    keras = load_keras()
     import tensorflow as tf
 
     from medseg.models.weights import network_of

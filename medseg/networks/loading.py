@@ -1,0 +1,32 @@
+"""Keras without the greetings of its backend."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+
+def load_keras() -> Any:
+    """Import Keras and its backend, which writes pages about processors as it is loaded.
+
+    Called before the first import of Keras; later calls cost nothing.
+    """
+    with quiet():
+        return import_module("keras")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep back what libraries write to standard error from C++, past Python's own stream."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
