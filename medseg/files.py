@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +29,15 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     aside = path.with_name(f".{secrets.token_hex(4)}.part.{path.name}")
     try:
-        try:
+        with _told(path):
             yield aside
             with aside.open("rb+") as written:
                 os.fsync(written.fileno())
             aside.replace(path)
             _sync_folder(path.parent)
-        except OSError as error:
-            raise OutputFailed(
-                "write-failed",
-                f"{path.name} could not be written: {error.strerror or type(error).__name__}",
-                do="Check free space and permissions of the output folder",
-            ) from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -63,7 +58,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     aside = path.with_name(f".{mark}.part.{path.name}")
     older = path.with_name(f".{mark}.old.{path.name}")
     try:
-        try:
+        with _told(path):
             aside.mkdir()
             yield aside
             if path.exists():
@@ -75,16 +70,23 @@ def whole_folder(path: Path) -> Iterator[Path]:
                     older.replace(path)
                 raise
             _sync_folder(path.parent)
-        except OSError as error:
-            raise OutputFailed(
-                "write-failed",
-                f"{path.name} could not be written: {error.strerror or type(error).__name__}",
-                do="Check free space and permissions of the output folder",
-            ) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
         if path.exists():
             shutil.rmtree(older, ignore_errors=True)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn what the system says of writing into one clear line."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputFailed(
+            "write-failed",
+            f"{path.name} could not be written: {error.strerror or type(error).__name__}",
+            do="Check free space and permissions of the output folder",
+        ) from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from medseg.batch import Outcome, Run
+    from medseg.findings import Finding
 
 EPILOG = """\b
 Examples:
@@ -90,25 +91,27 @@ def command(
 
 
 def _show(run: Run, out: Path) -> None:
-    """Print what became of each case; warnings and reasons stand under it."""
+    """Print what became of each case and why; warnings stand under it."""
     from rich.table import Table
 
     from medseg.cli.console import console
 
     terminal = console()
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("case", "status", "volumes", "seconds"):
+    for column in ("case", "status", "volumes, or why not", "seconds"):
         table.add_column(
             column, overflow="fold", justify="right" if column == "seconds" else "left"
         )
     for outcome in run.outcomes:
         volumes = ", ".join(f"{name} {ml:.2f} ml" for name, ml in outcome.volumes_ml.items())
         spent = f"{sum(outcome.seconds.values()):.1f}" if outcome.seconds else ""
-        table.add_row(outcome.case, outcome.status, volumes, spent)
+        style = "bold red" if outcome.status in ("refused", "failed") else ""
+        table.add_row(outcome.case, outcome.status, outcome.why or volumes, spent, style=style)
     terminal.print(table)
     for outcome in run.outcomes:
-        for line in _remarks(outcome):
-            terminal.print(f"{outcome.case}: {line}", style=_style(line))
+        for finding in _worth_telling(outcome):
+            style = "bold red" if finding.level == "warning" else ""
+            terminal.print(f"{outcome.case}: {finding.level}: {finding.words}", style=style)
     done = run.count("done", "resumed")
     others = ", ".join(f"{run.count(status)} {status}" for status in
                        ("refused", "failed", "left out") if run.count(status))  # fmt: skip
@@ -116,18 +119,12 @@ def _show(run: Run, out: Path) -> None:
                    f"results in {out}, what was done in run.json")  # fmt: skip
 
 
-def _remarks(outcome: Outcome) -> list[str]:
-    """Return the reason of a case that was not done, and the warnings of one that was."""
-    if outcome.why:
-        return [f"{outcome.status}: {outcome.why}"]
-    shown = ("warning", "error")
+def _worth_telling(outcome: Outcome) -> list[Finding]:
+    """Return the warnings of a case that was segmented, and what was left out or chosen."""
     told = ("seg-needs-dicom", "no-finding", "series-chosen", "codes-private")
     return [
-        f"{finding.level}: {finding.words}"
+        finding
         for finding in outcome.findings
-        if finding.level in shown or finding.code in told
+        if outcome.status in ("done", "resumed")
+        and (finding.level == "warning" or finding.code in told)
     ]
-
-
-def _style(line: str) -> str:
-    return "bold red" if line.startswith(("warning", "failed", "refused")) else ""

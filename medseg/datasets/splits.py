@@ -33,7 +33,7 @@ def fold_of(names: Sequence[str], number: int, folds: int = 5, seed: int = 12345
     Examples
     --------
     >>> fold_of(["a", "b", "c", "d", "e"], 0).held_out
-    ('b',)
+    ('a',)
     """
     ordered = sorted(names)
     if not 0 <= number < folds or folds < 2 or len(ordered) < folds:

@@ -34,8 +34,6 @@ RESAMPLED_VOXELS = 0.1  # of the scan: how far a centroid may move by resampling
 NETWORK_MM = (3.0, 3.0, 3.0)  # finer and coarser than the phantom's voxels
 PATCH = (32, 32, 32)  # several tiles at the scan's own spacing, one and some padding at 3 mm
 SEED = 28  # of the oblique grids: these are small
-DICOM_ORDERS = slice(7, 48, 7)  # each order of the axes once, in other directions each
-DICOM_OBLIQUE = 2  # one of them sheared; a series takes ten times as long as a NIfTI
 
 Progress = Callable[[int, int], None]
 
@@ -112,7 +110,7 @@ def self_test(progress: Progress | None = None) -> SelfTest:
 
     Every step is that of ``medseg segment``: a file is read, prepared, cut into tiles,
     restored, written as NIfTI or DICOM SEG, and read back. The network gives out what it is
-    given, so whatever comes back elsewhere was moved by medseg. About ten seconds.
+    given, so whatever comes back elsewhere was moved by medseg. About half a minute.
 
     Parameters
     ----------
@@ -121,13 +119,13 @@ def self_test(progress: Progress | None = None) -> SelfTest:
     """
     started = time.perf_counter()
     axes, oblique = axis_orientations(), oblique_grids(SEED)
-    some = [*axes[DICOM_ORDERS], *oblique[:DICOM_OBLIQUE]]
     ways = [
         (Row("NIfTI", "axis orders", exact=True), axes),
         (Row("NIfTI", "axis orders", exact=False), axes),
         (Row("NIfTI", "oblique", exact=True), oblique),
         (Row("NIfTI", "oblique", exact=False), oblique),
-        (Row("DICOM, SEG", "both kinds", exact=True), _coarse(some)),
+        (Row("DICOM, SEG", "axis orders", exact=True), _coarse(axes)),
+        (Row("DICOM, SEG", "oblique", exact=True), _coarse(oblique)),
     ]
     total = sum(len(grids) for _, grids in ways)
     done = 0

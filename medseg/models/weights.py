@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from medseg.errors import ModelRefused
 from medseg.models.package import ModelPackage, check_finite, difference
+from medseg.networks.loading import dtype_policy
 
 if TYPE_CHECKING:
     import keras
@@ -47,7 +47,7 @@ def network_of(package: ModelPackage, *, policy: Policy = "float32") -> keras.Mo
         "classes": plan.labels.classes,
         "deep_supervision": False,
     }
-    with _policy(policy):
+    with dtype_policy(policy):
         model = networks.build(plan.network.name, **arguments)
     assign(model, package.weights())
     return model
@@ -86,16 +86,3 @@ def weights_of(model: keras.Model) -> dict[str, np.ndarray]:
         variable.path: np.asarray(keras.ops.convert_to_numpy(variable), np.float32)
         for variable in model.weights
     }
-
-
-@contextmanager
-def _policy(name: Policy) -> Iterator[None]:
-    """Build layers under a dtype policy without leaving it behind."""
-    import keras
-
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)

@@ -1,4 +1,4 @@
-"""Keras without the greetings of its backend."""
+"""Keras without the greetings of its backend, and under another dtype policy for a while."""
 
 from __future__ import annotations
 
@@ -30,3 +30,15 @@ def quiet() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
+
+
+@contextmanager
+def dtype_policy(name: str) -> Iterator[None]:
+    """Use a Keras dtype policy inside the block, and the one before it afterwards."""
+    keras = load_keras()
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -42,7 +42,7 @@ def neighbours(new: int, old: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     --------
     >>> low, high, share = neighbours(4, 2)
     >>> low.tolist(), high.tolist(), share.tolist()
-    ([0, 0, 0, 1], [0, 1, 1, 1], [0.0, 0.25, 0.75, 0.0])
+    ([0, 0, 0, 1], [1, 1, 1, 1], [0.0, 0.25, 0.75, 0.0])
     """
     place = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
     low = np.floor(place).astype(int)

@@ -16,10 +16,10 @@ from medseg.datasets.store import StoredCase, store_cases
 from medseg.errors import EngineFailed, PlanRefused
 from medseg.files import make_folder
 from medseg.labels import LabelSet
-from medseg.networks.loading import load_keras
+from medseg.networks.loading import dtype_policy, load_keras
 from medseg.plan import Channel, Clip, Network, Plan, ZScore
 from medseg.training.config import ChannelConfig, TrainingConfig
-from medseg.training.precision import has_gpu, policy, policy_name
+from medseg.training.precision import has_gpu, policy_name
 
 log = logging.getLogger(__name__)
 
@@ -150,7 +150,7 @@ def fit(
     load_keras()
     make_folder(out)
     cases = _stored(training, out / "prepared", progress)
-    with policy(policy_name(config.precision)):
+    with dtype_policy(policy_name(config.precision)):
         model, minutes = _fitted(training, cases, out, resume, progress)
     return _without_side_heads(training, model), minutes
 
