@@ -85,6 +85,8 @@ def command(
     if as_json:
         print_json({"status": run.exit_status, "out": str(options["out"]),
                     "cases": [outcome.as_json() for outcome in run.outcomes]})  # fmt: skip
+    elif len(run.outcomes) == 1 and run.exit_status:  # one scan, one clear line
+        click.echo(f"Error: {run.outcomes[0].why} [{run.outcomes[0].code}]", err=True)
     else:
         _show(run, options["out"])
     return run.exit_status

@@ -28,13 +28,21 @@ def find(name: str | Path) -> ModelPackage:
     Raises
     ------
     ModelRefused
-        ``model-unknown``: neither a name nor a place. Others as :meth:`ModelPackage.open`.
+        ``model-unknown``: neither a name nor a place; ``package-unreadable``: permission or
+        disk. Others as :meth:`ModelPackage.open`.
     """
     names = shipped()
     if str(name) in names:
         return ModelPackage.open(home() / str(name))
-    if Path(name).exists():
-        return ModelPackage.open(name)
+    try:
+        if Path(name).exists():
+            return ModelPackage.open(name)
+    except OSError as error:
+        raise ModelRefused(
+            "package-unreadable",
+            f"The model may not be read: {(error.strerror or type(error).__name__).lower()}",
+            do="Ask for access to its folder, or check the disk",
+        ) from error
     near = get_close_matches(str(name), names, n=3)
     meant = f"Did you mean {' or '.join(near)}? " if near else ""
     raise ModelRefused(

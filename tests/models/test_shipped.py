@@ -44,3 +44,11 @@ def test_an_unknown_place_is_named_without_its_folder(home):
 def test_every_shipped_package_opens():
     for name in shipped():
         assert find(name).name
+
+
+def test_a_model_that_may_not_be_read_is_refused_with_the_reason(packed, unprivileged):
+    with unprivileged(packed().path) as folder:
+        (folder / "tiny").chmod(0o000)
+        with pytest.raises(ModelRefused, match="may not be read: permission denied"):
+            find(folder / "tiny")
+        (folder / "tiny").chmod(0o700)
