@@ -18,7 +18,7 @@ from medseg.augmentation.intensity import (
 from medseg.augmentation.spatial import Patch, Spatial, cut
 from medseg.errors import PlanRefused
 
-RECIPES = ("default", "none")
+RECIPES = ("default", "light", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,10 @@ class Recipe:
 def recipe(
     name: str, spacing: tuple[float, float, float], patch: Patch, mirror_axes: tuple[int, ...]
 ) -> Recipe:
-    """Return a recipe by name: ``default`` (nnU-Net's) or ``none``.
+    """Return a recipe by name: ``default`` (nnU-Net's), ``light`` or ``none``.
+
+    ``light`` leaves out what a small network has no time to learn to undo: blur, brightness,
+    contrast, low resolution and inverted gamma.
 
     A patch more than three times longer than thick, and any 2-D one, is turned in its plane
     only, by any angle.
@@ -84,8 +87,11 @@ def recipe(
         return Recipe(still)
     flat = max(patch) > 3 * patch[0]
     degrees = (180.0, 0.0, 0.0) if flat else (30.0, 30.0, 30.0)
+    spatial = Spatial(spacing, degrees, mirror_axes=mirror_axes)
+    if name == "light":
+        return Recipe(spatial, (GaussianNoise(), Gamma(0.3)))
     return Recipe(
-        Spatial(spacing, degrees, mirror_axes=mirror_axes),
+        spatial,
         (
             GaussianNoise(),
             GaussianBlur(),

@@ -39,9 +39,10 @@ def test_the_same_seed_gives_the_same_patch(case):
     assert not np.array_equal(patches(case, 5)[0], patches(case, 6)[0])
 
 
-def test_labels_stay_labels(case):
+@pytest.mark.parametrize("name", ["default", "light"])
+def test_labels_stay_labels(case, name):
     for seed in range(40):
-        assert set(np.unique(patches(case, seed)[1])) <= {0, 2, 7}
+        assert set(np.unique(patches(case, seed, name)[1])) <= {0, 2, 7}
 
 
 def test_image_and_labels_move_together(case):
