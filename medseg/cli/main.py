@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import socket
 import sys
 from importlib import import_module
 from typing import Any
@@ -105,6 +106,8 @@ def main(arguments: list[str] | None = None) -> None:
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    # urllib3, which pydicom and TensorFlow import, would bind a socket to find out about IPv6
+    socket.has_ipv6 = False  # noqa: B010: a constant to type checkers
     try:
         result: Any = group.main(args=arguments, prog_name="medseg", standalone_mode=False)
         status = result if isinstance(result, int) else 0
