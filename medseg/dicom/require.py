@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,9 +68,9 @@ def _plain(raw: Any) -> Any:
 
 
 def text(attributes: Attributes, keyword: str) -> str:
-    """Return a value as stripped text, empty when absent."""
+    """Return a value as stripped text, empty when absent; the files of a series share it."""
     value = value_of(attributes, keyword)
-    return "" if value is None else str(value).strip()
+    return "" if value is None else sys.intern(str(value).strip())
 
 
 def texts(attributes: Attributes, keyword: str) -> tuple[str, ...]:
@@ -77,7 +78,8 @@ def texts(attributes: Attributes, keyword: str) -> tuple[str, ...]:
     value = value_of(attributes, keyword)
     if value is None:
         return ()
-    return tuple(str(one).strip() for one in ([value] if isinstance(value, str) else value))
+    many = [value] if isinstance(value, str) else value
+    return tuple(sys.intern(str(one).strip()) for one in many)
 
 
 def number(attributes: Attributes, keyword: str) -> float | None:

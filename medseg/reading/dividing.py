@@ -168,23 +168,25 @@ def _in_pieces(groups: Sequence[_Group]) -> bool:
 
 
 def _told_apart(slices: list[Slice], words: str) -> list[Part]:
-    """Return one volume, or several where every position repeats and an attribute tells why."""
-    depth = depths(slices)
-    if not repeats(depth):
+    """Return one volume, or several where every position repeats and attributes tell why.
+
+    One attribute that tells all of them apart is preferred to two that do so together.
+    """
+    if not repeats(depths(slices)):
         _check_shared(slices)
         return [Part(stacked(slices), words)]
-    for name in _TELLS_APART:
-        parts = _split(slices, name)
-        if parts:
-            for _, members in parts:
-                _check_shared(members)
-            lead = f"{words}, " if words else ""
-            return [Part(stacked(members), f"{lead}{name} {value}") for value, members in parts]
-    return [Part(stacked(slices), words)]  # refuses, with the position that comes twice
+    splits = [(name, parts) for name in _TELLS_APART if (parts := _split(slices, name))]
+    splits.sort(key=lambda split: repeats(depths(split[1][0][1])))
+    if not splits:
+        return [Part(stacked(slices), words)]  # refuses, with the position that comes twice
+    name, parts = splits[0]
+    lead = f"{words}, " if words else ""
+    return [part for value, members in parts
+            for part in _told_apart(members, f"{lead}{name} {value}")]  # fmt: skip
 
 
 def _split(slices: Sequence[Slice], name: str) -> list[tuple[str, list[Slice]]]:
-    """Split by one attribute; empty unless each part has one image at each same position."""
+    """Split by one attribute; empty unless each part has as many images at the same positions."""
     parts: dict[Hashable, list[Slice]] = defaultdict(list)
     for one in slices:
         value = one.traits.get(name)
@@ -196,7 +198,7 @@ def _split(slices: Sequence[Slice], name: str) -> list[tuple[str, list[Slice]]]:
         return []
     reference = slices[0]
     grids = np.array([np.sort(depths([reference, *part])[1:]) for part in parts.values()])
-    if np.ptp(grids, axis=0).max() > SAME_PLACE_MM or repeats(grids[0]):
+    if np.ptp(grids, axis=0).max() > SAME_PLACE_MM:
         return []
     return [(_value_words(name, value, n), parts[value])
             for n, value in enumerate(sorted(parts, key=_sortable))]  # fmt: skip

@@ -73,7 +73,7 @@ class Slice:
     """One image: a file, or a frame of one. Lengths in mm, positions in LPS, None if absent.
 
     ``traits`` are values that images of one volume share or that tell volumes apart, by the
-    words that messages use for them.
+    words that messages use for them; absent ones take no room.
     """
 
     header: Header
@@ -183,7 +183,7 @@ def _slice_of(view: require.Attributes, header: Header, frame: int) -> Slice:
 def _traits(view: require.Attributes, header: Header) -> dict[str, Hashable]:
     kept = 3 if header.sop_class == CT else 4  # a plain CT's fourth value is the vendor's own
     frame_type = tuple(one.upper() for one in require.texts(view, "FrameType"))
-    return {
+    traits: dict[str, Hashable] = {
         "modality": header.modality,
         "storage class": header.sop_class,
         "frame of reference": require.text(view, "FrameOfReferenceUID"),
@@ -206,6 +206,8 @@ def _traits(view: require.Attributes, header: Header) -> dict[str, Hashable]:
         "units": require.text(view, "Units"),
         "rescale type": require.text(view, "RescaleType"),
     }
+    absent = (None, "", ())
+    return {name: value for name, value in traits.items() if value not in absent}
 
 
 def _b_value(view: require.Attributes) -> float | None:

@@ -138,6 +138,21 @@ def test_volumes_are_counted_in_the_order_of_their_values(tmp_path, times):
     assert words == ["This volume: echo time 9", "This volume: echo time 80"]
 
 
+def test_two_attributes_together_tell_volumes_apart(tmp_path):
+    def echo_and_time(ds, k):
+        ds.EchoTime, ds.TemporalPositionIdentifier = (10, 80)[k % 2], 1 + k // 2 % 3
+        ds.ImagePositionPatient = [0, 0, 3.0 * (k // 6)]
+
+    found = scan(series(tmp_path, echo_and_time, slices=24))
+    assert [one.images for one in found] == [4] * 6
+    said = [one.findings[0].words for one in found]
+    assert said[1] == "This volume: temporal position 1, echo time 80"
+    assert said[5] == "This volume: temporal position 3, echo time 80"
+    values = found[1].read().array[0, 0]
+    assert (values + 1024 == 100 * np.array([1, 7, 13, 19])).all()
+
+
+
 def test_a_volume_number_means_nothing_in_a_plain_series(tmp_path):
     assert refused(series(tmp_path), volume=1).code == "volume-invalid"
 
