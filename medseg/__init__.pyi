@@ -1,4 +1,4 @@
-from .batch import Outcome, Run, segment
+from .batch import Outcome, Run, convert, segment
 from .datasets import open_dataset
 from .errors import (
     EngineFailed,
@@ -44,6 +44,7 @@ __all__ = [
     "Segmenter",
     "Series",
     "Volume",
+    "convert",
     "load_config",
     "open_dataset",
     "read",

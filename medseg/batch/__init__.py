@@ -1,6 +1,7 @@
 """Many scans in one go: one loaded model, nothing lost, a bad one does not stop the rest."""
 
+from medseg.batch.converting import convert
 from medseg.batch.outcome import Outcome, Run
 from medseg.batch.segmenting import segment
 
-__all__ = ["Outcome", "Run", "segment"]
+__all__ = ["Outcome", "Run", "convert", "segment"]

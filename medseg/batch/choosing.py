@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from medseg.batch.outcome import Outcome, unsuccessful
 from medseg.errors import InputRefused
@@ -41,12 +42,12 @@ def choose(path: Path, plan: Plan, rule: str | None = None) -> Choice:
         parse_rule(rule)  # a typing error should not cost a walk
     found = scan(path)
     scans = [series for series in found if series.scan]
-    others = [_no_scan(series) for series in found if not series.scan]
+    others = [no_scan(series) for series in found if not series.scan]
     if not scans:
-        raise _nothing(found, found.skipped)
+        raise nothing(found, found.skipped)
     if rule is not None:
         matching = select(scans, rule)
-        others += [_left_out(series, "rule", "does not meet the rule") for series in scans
+        others += [left_out(series, "rule", "does not meet the rule") for series in scans
                    if series not in matching]  # fmt: skip
         if not matching:
             raise InputRefused("rule-matches-none", f"None of {len(scans)} series meets the rule",
@@ -75,10 +76,10 @@ def _of_several(
     for series in scans:
         refusal = series.refusal()
         if refusal:
-            others.append(unsuccessful(series.case, refusal, "refused", **_known(series)))
+            others.append(unsuccessful(series.case, refusal, **known(series)))
         elif wanted and series.modality and series.modality not in wanted and not by_modality:
             words = f"it is {series.modality}, the model is for {' or '.join(sorted(wanted))}"
-            others.append(_left_out(series, "modality-differs", words))
+            others.append(left_out(series, "modality-differs", words))
         else:
             chosen.append(series)
     if not chosen and all(one.status == "left out" for one in others):
@@ -106,7 +107,8 @@ def _one_folder(series: Sequence[Series]) -> bool:
     return len(folders) == 1 and all(one.form == "dicom" for one in series)
 
 
-def _known(series: Series) -> dict[str, object]:
+def known(series: Series) -> dict[str, Any]:
+    """Return what an outcome tells of a series before it is read."""
     geometry = series.geometry
     return {
         "modality": series.modality,
@@ -116,21 +118,23 @@ def _known(series: Series) -> dict[str, object]:
     }
 
 
-def _left_out(series: Series, code: str, words: str) -> Outcome:
+def left_out(series: Series, code: str, words: str) -> Outcome:
+    """Return the outcome of a series that was not asked for."""
     reasons = [finding.words for finding in series.findings if finding.level == "error"]
     return Outcome(series.case, "left out", code, reasons[0] if reasons else words,
-                   **_known(series))  # type: ignore[arg-type]  # fmt: skip
+                   **known(series))  # fmt: skip
 
 
-def _no_scan(series: Series) -> Outcome:
+def no_scan(series: Series) -> Outcome:
     """Tell a damaged file, which somebody has to look at, from what never was a scan."""
     refusal = series.refusal()
     if refusal and refusal.code.startswith("file-"):
-        return unsuccessful(series.case, refusal, "refused", **_known(series))
-    return _left_out(series, "no-scan", "no image series")
+        return unsuccessful(series.case, refusal, **known(series))
+    return left_out(series, "no-scan", "no image series")
 
 
-def _nothing(found: Sequence[Series], skipped: dict[str, int]) -> InputRefused:
+def nothing(found: Sequence[Series], skipped: dict[str, int]) -> InputRefused:
+    """Return the refusal of a path without a scan: why the first is none, or what is there."""
     for series in found:
         refusal = series.refusal()
         if refusal:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from medseg.errors import MedsegError
+from medseg.errors import InputRefused, MedsegError
 from medseg.findings import Finding
 
 Status = Literal["done", "resumed", "left out", "refused", "failed"]
@@ -58,8 +58,16 @@ class Outcome:
         return asdict(self)
 
 
-def unsuccessful(case: str, error: MedsegError, status: Status, **known: Any) -> Outcome:
-    """Return the outcome of a case that ended in an error."""
+def unsuccessful(case: str, error: MedsegError | OSError | MemoryError, **known: Any) -> Outcome:
+    """Return the outcome of a case that ended in an error: refused for its input, else failed."""
+    if isinstance(error, MemoryError):
+        error = InputRefused("memory-short", "There is not enough memory for this scan",
+                             do="Close other programs, or use a larger machine")  # fmt: skip
+    elif isinstance(error, OSError):
+        words = (error.strerror or type(error).__name__).lower()
+        error = InputRefused("file-unreadable", f"Reading failed: {words}",
+                             do="Check the disk and try again")  # fmt: skip
+    status: Status = "refused" if isinstance(error, InputRefused) else "failed"
     return Outcome(case, status, code=error.code, why=str(error), **known)
 
 

@@ -13,7 +13,7 @@ from medseg.exporting import FILES
 from medseg.files import sha256, write_json
 from medseg.findings import Finding
 
-CASE_RECORD, RUN_RECORD = "case.json", "run.json"
+CASE_RECORD, RUN_RECORD, FINDINGS_RECORD = "case.json", "run.json", "findings.json"
 FORMAT = 1
 
 
@@ -66,10 +66,10 @@ def whole_case(folder: Path, source: dict[str, Any], asked: dict[str, Any]) -> O
         return None  # absent, damaged or of another format: it is simply done again
 
 
-def write_run(out: Path, run: Run, asked: dict[str, Any]) -> None:
-    """Write ``run.json``: what was asked, what became of each case, and what was passed over."""
+def write_run(out: Path, run: Run, asked: dict[str, Any], record: str = RUN_RECORD) -> None:
+    """Write what was asked, what became of each case, and what was passed over."""
     write_json(
-        out / RUN_RECORD,
+        out / record,
         {
             "format": FORMAT,
             "complete": run.complete,

@@ -11,7 +11,7 @@ from typing import Any
 from medseg.batch.choosing import choose
 from medseg.batch.outcome import Outcome, Run, unsuccessful
 from medseg.batch.record import fingerprint, whole_case, write_case, write_run, written
-from medseg.errors import InputRefused, MedsegError, OutputFailed
+from medseg.errors import MedsegError, OutputFailed
 from medseg.exporting import FORMATS, write
 from medseg.files import make_folder, whole_folder
 from medseg.inference import Segmenter
@@ -165,21 +165,8 @@ def _segmented(
             return earlier
         _check_free(folder, options.overwrite or options.resume)
         return _done(segmenter, series, folder, options, asked, progress, source)
-    except InputRefused as refusal:
-        return unsuccessful(series.case, refusal, "refused", **known)
-    except MedsegError as failure:
-        return unsuccessful(series.case, failure, "failed", **known)
-    except (OSError, MemoryError) as error:
-        return unsuccessful(series.case, _refusal_of(error), "refused", **known)
-
-
-def _refusal_of(error: OSError | MemoryError) -> InputRefused:
-    if isinstance(error, MemoryError):
-        return InputRefused("memory-short", "There is not enough memory for this scan",
-                            do="Close other programs, or use a larger machine")  # fmt: skip
-    words = (error.strerror or type(error).__name__).lower()
-    return InputRefused("file-unreadable", f"Reading failed: {words}",
-                        do="Check the disk and try again")  # fmt: skip
+    except (MedsegError, OSError, MemoryError) as error:
+        return unsuccessful(series.case, error, **known)
 
 
 def _done(

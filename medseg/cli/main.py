@@ -13,6 +13,8 @@ import click
 from click.shell_completion import CompletionItem
 
 COMMANDS = {
+    "scan": ("medseg.cli.scan", "List the series under a path: what they are, what is odd."),
+    "convert": ("medseg.cli.convert", "Write scans as NIfTI, geometry and values exact."),
     "segment": ("medseg.cli.segment", "Segment a scan, or every scan of a tree of studies."),
     "demo": ("medseg.cli.demo", "Segment the demo scans and compare with the known truth."),
     "models": ("medseg.cli.models", "List models and show their cards."),
@@ -34,6 +36,7 @@ USAGE, INTERRUPTED, UNEXPECTED = 2, 130, 5
 EPILOG = """\b
 Examples:
   medseg demo
+  medseg scan STUDY
   medseg segment STUDY --model hippocampus-mr --out results
   medseg segment scan.nii.gz -m phantom-tumor-ct -o results --formats nifti,png
 
@@ -107,7 +110,7 @@ def main(arguments: list[str] | None = None) -> None:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     # urllib3, which pydicom and TensorFlow import, would bind a socket to find out about IPv6
-    socket.has_ipv6 = False  # noqa: B010: a constant to type checkers
+    socket.has_ipv6 = False
     try:
         result: Any = group.main(args=arguments, prog_name="medseg", standalone_mode=False)
         status = result if isinstance(result, int) else 0

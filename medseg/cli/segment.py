@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from medseg.batch import Outcome, Run
-    from medseg.findings import Finding
+    from medseg.batch import Outcome
 
 EPILOG = """\b
 Examples:
@@ -70,7 +69,9 @@ def command(
     INPUT is a DICOM folder or file, a NIfTI file, a folder of these, or a tree of studies.
     """
     from medseg.batch import segment
+    from medseg.batch.record import RUN_RECORD
     from medseg.cli.console import cache_folder, print_json
+    from medseg.cli.outcomes import show_run
     from medseg.cli.progress import Report
 
     if save_probabilities:
@@ -85,48 +86,10 @@ def command(
     if as_json:
         print_json({"status": run.exit_status, "out": str(options["out"]),
                     "cases": [outcome.as_json() for outcome in run.outcomes]})  # fmt: skip
-    elif len(run.outcomes) == 1 and run.exit_status:  # one scan, one clear line
-        click.echo(f"Error: {run.outcomes[0].why} [{run.outcomes[0].code}]", err=True)
     else:
-        _show(run, options["out"])
+        show_run(run, options["out"], "segmented", RUN_RECORD, "volumes", _volumes)
     return run.exit_status
 
 
-def _show(run: Run, out: Path) -> None:
-    """Print what became of each case and why; warnings stand under it."""
-    from rich.table import Table
-
-    from medseg.cli.console import console
-
-    terminal = console()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("case", "status", "volumes, or why not", "seconds"):
-        table.add_column(
-            column, overflow="fold", justify="right" if column == "seconds" else "left"
-        )
-    for outcome in run.outcomes:
-        volumes = ", ".join(f"{name} {ml:.2f} ml" for name, ml in outcome.volumes_ml.items())
-        spent = f"{sum(outcome.seconds.values()):.1f}" if outcome.seconds else ""
-        style = "bold red" if outcome.status in ("refused", "failed") else ""
-        table.add_row(outcome.case, outcome.status, outcome.why or volumes, spent, style=style)
-    terminal.print(table)
-    for outcome in run.outcomes:
-        for finding in _worth_telling(outcome):
-            style = "bold red" if finding.level == "warning" else ""
-            terminal.print(f"{outcome.case}: {finding.level}: {finding.words}", style=style)
-    done = run.count("done", "resumed")
-    others = ", ".join(f"{run.count(status)} {status}" for status in
-                       ("refused", "failed", "left out") if run.count(status))  # fmt: skip
-    terminal.print(f"{done} segmented{', ' + others if others else ''} in {run.seconds:.1f} s; "
-                   f"results in {out}, what was done in run.json")  # fmt: skip
-
-
-def _worth_telling(outcome: Outcome) -> list[Finding]:
-    """Return the warnings of a case that was segmented, and what was left out or chosen."""
-    told = ("seg-needs-dicom", "no-finding", "series-chosen", "codes-private")
-    return [
-        finding
-        for finding in outcome.findings
-        if outcome.status in ("done", "resumed")
-        and (finding.level == "warning" or finding.code in told)
-    ]
+def _volumes(outcome: Outcome) -> str:
+    return ", ".join(f"{name} {ml:.2f} ml" for name, ml in outcome.volumes_ml.items())

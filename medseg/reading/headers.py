@@ -51,6 +51,7 @@ class Header:
     modality: str
     number: int | None
     description: str
+    body_part: str
     patient: str
     image_type: tuple[str, ...]
     frames: int
@@ -139,6 +140,7 @@ def _header_of(dataset: Dataset, path: Path, stream: BinaryIO) -> Header:
         modality=require.text(dataset, "Modality"),
         number=require.whole(dataset, "SeriesNumber"),
         description=require.text(dataset, "SeriesDescription"),
+        body_part=require.text(dataset, "BodyPartExamined"),
         patient=require.text(dataset, "PatientID"),
         image_type=tuple(one.upper() for one in require.texts(dataset, "ImageType")),
         frames=require.whole(dataset, "NumberOfFrames") or 1,

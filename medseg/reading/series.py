@@ -42,6 +42,8 @@ class Series:
         Slice thickness in mm; the spacing along k where no header says.
     do : str
         What to do about the error.
+    body_part : str
+        Body Part Examined, where the header has it.
     scan : bool
         Whether this is an image series at all, usable or not; False for reports,
         segmentations, localizers and damaged files.
@@ -62,6 +64,7 @@ class Series:
     findings: tuple[Finding, ...] = ()
     thickness: float | None = None
     do: str = ""
+    body_part: str = ""
     scan: bool = True
     slices: tuple[Slice, ...] = ()
     uid: str = ""

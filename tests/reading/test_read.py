@@ -152,7 +152,6 @@ def test_two_attributes_together_tell_volumes_apart(tmp_path):
     assert (values + 1024 == 100 * np.array([1, 7, 13, 19])).all()
 
 
-
 def test_a_volume_number_means_nothing_in_a_plain_series(tmp_path):
     assert refused(series(tmp_path), volume=1).code == "volume-invalid"
 
