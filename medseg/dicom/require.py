@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any, Literal, Protocol
 
 _PLAIN = {"CS", "DS", "IS", "TM", "UI", "US"}  # ASCII, parted by backslashes; US two bytes
+_TEXT = {"LO", "SH"}  # in the character set of the file, which ASCII is a part of
 
 
 class Attributes(Protocol):
@@ -44,12 +45,22 @@ def value_of(attributes: Attributes, keyword: str | int) -> Any:
     takes as long as reading the whole header.
     """
     try:
-        raw: Any = attributes.get_item(_tag(keyword)) if hasattr(attributes, "get_item") else None
-        if getattr(raw, "is_raw", False) and raw.VR in _PLAIN and isinstance(raw.value, bytes):
-            return _plain(raw)
+        if hasattr(attributes, "get_item"):
+            raw: Any = attributes.get_item(_tag(keyword))
+            if raw is None:
+                return None
+            if getattr(raw, "is_raw", False) and _is_plain(raw):
+                return _plain(raw)
         return attributes.get(keyword)
     except Exception:  # a damaged value raises whatever its parser happens to
         return None
+
+
+def _is_plain(raw: Any) -> bool:
+    value = raw.value
+    if not isinstance(value, bytes):
+        return False
+    return raw.VR in _PLAIN or (raw.VR in _TEXT and value.isascii() and b"\x1b" not in value)
 
 
 @cache

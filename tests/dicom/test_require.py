@@ -46,3 +46,10 @@ def test_silence_ends_with_the_block(recwarn, caplog):
     assert not caplog.records
     logger.warning("heard")
     assert [record.message for record in caplog.records] == ["heard"]
+
+
+def test_a_text_outside_ascii_is_read_in_the_character_set_of_its_file():
+    ds = raw("SeriesDescription", "LO", b"Sch\xe4del ")
+    ds.SpecificCharacterSet = "ISO_IR 100"
+    assert require.text(ds, "SeriesDescription") == "Schädel"
+    assert require.text(raw("SeriesDescription", "LO", b" Head "), "SeriesDescription") == "Head"
