@@ -22,6 +22,7 @@ RULE is key=value,... with modality, description (shell pattern), orientation
 Only headers are read. Each finding has a code, see docs/reference/findings.md.
 """
 
+_LISTED = "listed"  # in place of a level: a report or a localizer is no fault of its study
 _PART = 8  # characters of a body part in the table; the whole is in the JSON
 
 
@@ -132,7 +133,8 @@ def _show_findings(series: list[Series]) -> None:
     told: dict[tuple[str, str, str], list[str]] = {}
     for one in series:
         for finding in one.findings:
-            told.setdefault((finding.level, finding.code, finding.words), []).append(one.case)
+            level = finding.level if one.scan or finding.code.startswith("file-") else _LISTED
+            told.setdefault((level, finding.code, finding.words), []).append(one.case)
     if not told:
         return
     terminal = console()
@@ -150,4 +152,4 @@ def _show_findings(series: list[Series]) -> None:
 
 def _gravest_first(told: tuple[tuple[str, str, str], list[str]]) -> tuple[int, str]:
     (level, code, _), _ = told
-    return (("error", "warning", "info").index(level), code)
+    return (("error", "warning", "info", _LISTED).index(level), code)

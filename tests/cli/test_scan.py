@@ -32,7 +32,8 @@ def test_the_table_has_a_row_a_series_and_names_nobody(capsys, study):
     assert status == 0
     assert "CT    chest       6  4x5x6, 1x2x3 mm, LPS" in out
     assert "slices-missing" in out
-    assert "not-a-scan" in out
+    assert "listed   not-a-scan" in out
+    assert "error    slices-missing" in out
     assert "3 series, 1 of them readable" in out
     assert "Passed over: 1 no image" in out
     assert not any(secret in out for secret in SECRETS)
