@@ -315,6 +315,13 @@ def test_a_scan_whose_files_went_away_is_refused(tmp_path, volume):
     assert refusal.value.code == "source-gone"
 
 
+def test_a_scan_that_was_changed_since_it_was_read_has_no_frames_to_refer_to(tmp_path, volume):
+    fewer = replace(volume, source=replace(volume.source, frames=volume.source.frames[1:]))
+    with pytest.raises(InputRefused, match="slices but 4 source frames") as refusal:
+        seg.write(make_labels(volume), tmp_path / "seg.dcm", fewer)
+    assert refusal.value.code == "source-frames"
+
+
 def test_a_mask_on_another_grid_or_with_unnamed_values_is_refused(tmp_path, volume, make_grid):
     labels = make_labels(volume)
     elsewhere = labels.moved(labels.array, make_grid(spacing=(1, 1, 1)))

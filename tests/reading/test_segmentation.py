@@ -128,6 +128,12 @@ def test_overlapping_segments_are_refused_and_read_one_by_one(tmp_path, volume):
         read_seg(path, segments=[3])
 
 
+def test_a_segment_that_is_not_there_is_refused(tmp_path, volume, array):
+    path = write_seg(tmp_path / "seg.dcm", volume, array)
+    with pytest.raises(InputRefused, match="There is no segment 3; the file has 1 to 2"):
+        read_seg(path, segments=[2, 3])
+
+
 @pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
 def test_pixels_of_a_segment_without_description_are_refused(tmp_path, volume, array, kind):
     path = write_seg(tmp_path / "seg.dcm", volume, array, kind)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from medseg.errors import ModelRefused, PlanRefused
+from medseg.errors import EngineFailed, ModelRefused, PlanRefused
 from medseg.models import ModelPackage
 from medseg.training import load_config, train
 from medseg.training.fit import fit, open_training
@@ -89,6 +89,14 @@ def test_a_checkpoint_of_another_training_is_refused(config, tmp_path):
     other = open_training(load_config(config, ["seed=1"]))
     with pytest.raises(ModelRefused, match="belongs to another training"):
         fit(other, tmp_path / "run", resume=True)
+
+
+def test_a_loss_that_runs_away_ends_the_training_with_the_remedy(config, tmp_path):
+    with pytest.raises(EngineFailed, match="The loss became NaN or infinite") as failure:
+        train(load_config(config, ["optimizer.rate=1e38"]), tmp_path / "run")
+    assert failure.value.code == "loss-diverged"
+    assert "optimizer.rate" in failure.value.do
+    assert not (tmp_path / "run" / "model").exists()
 
 
 def test_the_policy_of_the_session_is_not_changed(config, tmp_path):
