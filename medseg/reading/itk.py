@@ -139,10 +139,8 @@ def image_file(io: str, header: TextHeader) -> ImageFile:
         components = reader.GetNumberOfComponents()
         sizes = tuple(map(int, reader.GetSize()))
         affine = _affine(reader)
-    if "complex" in kind:
-        raise not_scalar("complex")
     if components > 1 and not header.listed:
-        raise not_scalar("vector or colour")
+        raise not_scalar("vector, colour or complex")
     shape, volumes = shape_and_volumes((*sizes, components) if header.listed else sizes)
     check_spacing(np.linalg.norm(affine[:3, :3], axis=0))
     size = int(np.prod(sizes, dtype=object)) * components * _bytes_of(kind)
