@@ -22,7 +22,7 @@ class Source:
     ----------
     case : str
         Name for folders and logs: a file stem, or a pseudonym made of hashes for DICOM.
-    form : {"dicom", "nifti", "array"}
+    form : {"dicom", "nifti", "nrrd", "metaimage", "mgh", "array"}
         What kind of source it was.
     files : tuple of Path
         Every file that was read; DICOM slices in array order along k.

@@ -30,7 +30,7 @@ def choose(path: Path, plan: Plan, rule: str | None = None) -> Choice:
     model's modality (or states none). A single scan is always taken: another modality is then
     warned about when it is segmented. Several qualifying series in *one* folder of files are
     most likely phases or reconstructions of one examination: that is refused with a list.
-    Series in several folders, and NIfTI files, are a batch: all are taken.
+    Series in several folders, and files of other forms, are a batch: all are taken.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def nothing(found: Sequence[Series], skipped: dict[str, int]) -> InputRefused:
             return refusal
     reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(skipped.items()))
     return InputRefused("no-images", f"There is no scan here ({reasons or 'empty'})",
-                        do="Give a DICOM folder, a NIfTI file, or a folder of either")  # fmt: skip
+                        do="Give a DICOM folder, an image file, or a folder of either")  # fmt: skip
 
 
 def _listing(series: Sequence[Series]) -> str:

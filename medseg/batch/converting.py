@@ -44,7 +44,7 @@ def convert(
     series : str, optional
         Rule that series must meet, see :func:`medseg.reading.parse_rule`.
     volume : int, optional
-        Which volume of a 4-D NIfTI file, counted from 0.
+        Which volume of a 4-D file, counted from 0.
     overwrite : bool
         Replace files of earlier runs.
     progress : callable

@@ -65,7 +65,8 @@ def segment(
     Parameters
     ----------
     path : str or Path
-        DICOM file, folder or tree of studies, NIfTI file, or folder of these.
+        DICOM file, folder or tree of studies, NIfTI, NRRD, MetaImage or MGH file, or folder
+        of these.
     model : str or Path
         Name of a shipped model, or the folder or zip of a package.
     out : str or Path

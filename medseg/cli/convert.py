@@ -19,7 +19,7 @@ Examples:
 \b
 Writes OUT/<case>.nii.gz for each series and OUT/findings.json with what is odd
 about it, or why it is not written. <case> is a hash of the study and the series
-number, or the stem of a NIfTI file.
+number, or the stem of another file.
 """
 
 
@@ -31,14 +31,14 @@ number, or the stem of a NIfTI file.
 @click.option("-s", "--series", metavar="RULE",
               help="Which series; see medseg scan --help.")  # fmt: skip
 @click.option("--volume", type=click.IntRange(min=0), metavar="N",
-              help="Which volume of a 4-D NIfTI file, from 0.")  # fmt: skip
+              help="Which volume of a 4-D file, from 0.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace earlier results.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def command(input: Path, out: Path, format: str, as_json: bool, **options: Any) -> int:
     """Write every series under INPUT as NIfTI, with its geometry and values exact.
 
-    INPUT is a DICOM folder or file, a NIfTI file, or a tree of these. A series that cannot be
-    read right is refused with the reason; it does not stop the others.
+    INPUT is a DICOM folder or file, a NIfTI, NRRD, MetaImage or MGH file, or a tree of these. A
+    series that cannot be read right is refused with the reason; it does not stop the others.
     """
     from medseg.batch import convert
     from medseg.batch.record import FINDINGS_RECORD

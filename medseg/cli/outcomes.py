@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from medseg.batch import Outcome, Run
     from medseg.findings import Finding
 
-_TOLD = ("seg-needs-dicom", "no-finding", "series-chosen", "codes-private")  # though no warnings
+_TOLD = (  # though no warnings
+    "seg-needs-dicom", "seg-needs-images", "no-finding", "series-chosen", "codes-private"
+)  # fmt: skip
 
 
 def show_run(

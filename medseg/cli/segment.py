@@ -19,7 +19,7 @@ Examples:
 
 \b
 Writes OUT/<case>/{mask.nii.gz, seg.dcm, sheet.png, probabilities.nii.gz} as asked
-and OUT/run.json. <case> is the stem of a NIfTI file, or for DICOM a pseudonym:
+and OUT/run.json. <case> is the stem of the file, or for DICOM a pseudonym:
 a hash of the study and the series number.
 """
 
@@ -66,7 +66,8 @@ def command(
 ) -> int:
     """Segment the scan at INPUT, or every scan that qualifies under it.
 
-    INPUT is a DICOM folder or file, a NIfTI file, a folder of these, or a tree of studies.
+    INPUT is a DICOM folder or file, a NIfTI, NRRD, MetaImage or MGH file, a folder of these, or
+    a tree of studies.
     """
     from medseg.batch import segment
     from medseg.batch.record import RUN_RECORD

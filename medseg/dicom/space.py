@@ -24,6 +24,19 @@ def to_lps(points: ArrayLike) -> np.ndarray:
     return flipped
 
 
+def affine_from(axes: str, affine: np.ndarray) -> np.ndarray:
+    """Return the affine to RAS+ of one to a space whose axes point this way: ``"LPS"``.
+
+    Examples
+    --------
+    >>> affine_from("LAS", np.eye(4)).diagonal().tolist()
+    [-1.0, 1.0, 1.0, 1.0]
+    """
+    signs = [1.0 if axis == ours else -1.0 for axis, ours in zip(axes, "RAS", strict=True)]
+    turned: np.ndarray = np.diag([*signs, 1.0]) @ affine
+    return turned
+
+
 def slice_normal(orientation: Sequence[float] | np.ndarray) -> np.ndarray:
     """Return the LPS direction row x column of an Image Orientation (Patient)."""
     return np.cross(orientation[:3], orientation[3:])

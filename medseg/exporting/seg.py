@@ -41,6 +41,10 @@ def export(result: Result, path: Path) -> tuple[bool, tuple[Finding, ...]]:
     if volume.source.form != "dicom":
         words = "DICOM SEG was not written: the scan is not DICOM, so there is nothing to refer to"
         return False, (Finding("info", "seg-needs-dicom", words),)
+    if _tiled(volume):
+        words = "DICOM SEG was not written: it refers to whole images, and the slices of this scan "
+        words += "are tiles of mosaics"
+        return False, (Finding("info", "seg-needs-images", words),)
     if not labels.array.any():
         words = "no finding: the mask is empty, so no DICOM SEG was written"
         return False, (Finding("info", "no-finding", words),)
@@ -50,6 +54,12 @@ def export(result: Result, path: Path) -> tuple[bool, tuple[Finding, ...]]:
         findings = write(labels, aside, volume, algorithm=name, version=version)
         verify(aside, labels, volume)
     return True, findings
+
+
+def _tiled(volume: Volume) -> bool:
+    """Return whether slices share images, as the tiles of a mosaic do."""
+    frames = volume.source.frames
+    return len(set(frames)) < len(frames)
 
 
 def write(
@@ -276,6 +286,9 @@ def _sources(volume: Volume, first: int, last: int) -> tuple[list[Dataset], tupl
             f"The scan has {volume.geometry.shape[2]} slices but {len(frames)} source frames",
             do="Segment the series as it was read, or write NIfTI",
         )
+    if _tiled(volume):
+        raise InputRefused("source-frames", "The slices of the scan are tiles of mosaics, not "
+                           "images that a SEG could refer to", do="Write NIfTI")  # fmt: skip
     wanted = frames[first:last]
     header = _header(wanted[0][0])
     if "PerFrameFunctionalGroupsSequence" not in header:

@@ -1,4 +1,4 @@
-"""From files to volumes: DICOM series, NIfTI images, label maps."""
+"""From files to volumes: DICOM series, image files of other forms, label maps."""
 
 from medseg.reading.labels import read_labels
 from medseg.reading.read import read

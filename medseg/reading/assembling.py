@@ -197,12 +197,6 @@ def _check_readable(headers: Sequence[Header]) -> None:
     if headers[0].colour:
         raise InputRefused("colour", f"All {len(headers)} image(s) are in colour, which no "
                                      "scanner's volume is")  # fmt: skip
-    mosaics = sum("MOSAIC" in header.image_type for header in headers)
-    if mosaics:
-        raise InputRefused(
-            "mosaic", f"mosaic: {mosaics} of {len(headers)} image(s) hold all slices as tiles",
-            do="Convert the series with dcm2niix and give the NIfTI file",
-        )  # fmt: skip
     faults = [header.fault for header in headers if header.fault]
     if faults:
         found = f"{faults[0].found} ({len(faults)} of {len(headers)} files)"
@@ -237,6 +231,11 @@ def _notes(headers: Sequence[Header]) -> list[Finding]:
         notes.append(Finding("info", "monochrome1", words))
     if lossy := sum(header.lossy for header in headers):
         notes.append(Finding("info", "lossy", f"{lossy} image(s) have been compressed with loss"))
+    if mosaics := sum(header.mosaic for header in headers):
+        words = (
+            f"{mosaics} image(s) are mosaics: the distance of their tiles is Spacing Between Slices"
+        )
+        notes.append(Finding("info", "mosaic-unfolded", words))
     return notes
 
 

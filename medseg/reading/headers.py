@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -55,6 +55,8 @@ class Header:
     patient: str
     image_type: tuple[str, ...]
     frames: int
+    rows: int
+    columns: int
     colour: bool
     photometric: str
     lossy: bool
@@ -68,13 +70,19 @@ class Header:
         """Whether this is an overview to plan on, as its Image Type says."""
         return bool({"LOCALIZER", "SCOUT"} & set(self.image_type))
 
+    @property
+    def mosaic(self) -> bool:
+        """Whether the slices of a volume are tiles of this one image."""
+        return "MOSAIC" in self.image_type
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Slice:
     """One image: a file, or a frame of one. Lengths in mm, positions in LPS, None if absent.
 
     ``traits`` are values that images of one volume share or that tell volumes apart, by the
-    words that messages use for them; absent ones take no room.
+    words that messages use for them; absent ones take no room. ``corner`` is the row and column
+    of its first pixel in the frame, not the first of all where it is a tile of a mosaic.
     """
 
     header: Header
@@ -87,6 +95,7 @@ class Slice:
     thickness: float | None
     number: int | None
     traits: Mapping[str, Hashable] = field(default_factory=dict)
+    corner: tuple[int, int] = (0, 0)
 
 
 def read_header(path: Path) -> tuple[Header, tuple[Slice, ...]] | None:
@@ -114,7 +123,25 @@ def read_header(path: Path) -> tuple[Header, tuple[Slice, ...]] | None:
                 do="Copy or export the file again",
             )
         header = _header_of(dataset, path, stream)
-    return header, _slices_of(dataset, header)
+    slices = _slices_of(dataset, header)
+    return _unfolded(dataset, header, slices) if header.mosaic and slices else (header, slices)
+
+
+def _unfolded(
+    dataset: Dataset, header: Header, slices: tuple[Slice, ...]
+) -> tuple[Header, tuple[Slice, ...]]:
+    """Return the tiles of a mosaic as slices; the fault where it does not say how they lie."""
+    from medseg.reading.mosaic import tiles_of
+
+    try:
+        tiles = tiles_of(dataset)
+    except InputRefused as refusal:
+        return replace(header, fault=header.fault or refusal), slices
+    return header, tuple(
+        replace(one, rows=tile.rows, columns=tile.columns, position=tile.position,
+                corner=tile.corner)
+        for one in slices for tile in tiles
+    )  # fmt: skip
 
 
 def _sop_class(dataset: Dataset) -> str:
@@ -144,6 +171,8 @@ def _header_of(dataset: Dataset, path: Path, stream: BinaryIO) -> Header:
         patient=require.text(dataset, "PatientID"),
         image_type=tuple(one.upper() for one in require.texts(dataset, "ImageType")),
         frames=require.whole(dataset, "NumberOfFrames") or 1,
+        rows=require.whole(dataset, "Rows") or 0,
+        columns=require.whole(dataset, "Columns") or 0,
         colour=samples > 1 or photometric == "PALETTE COLOR",
         photometric=photometric,
         lossy=require.text(dataset, "LossyImageCompression") == "01",
@@ -171,8 +200,8 @@ def _slice_of(view: require.Attributes, header: Header, frame: int) -> Slice:
     return Slice(
         header=header,
         frame=frame,
-        rows=require.whole(view, "Rows") or 0,
-        columns=require.whole(view, "Columns") or 0,
+        rows=header.rows,
+        columns=header.columns,
         position=require.numbers(view, "ImagePositionPatient", 3),
         orientation=require.numbers(view, "ImageOrientationPatient", 6),
         pixel_spacing=require.numbers(view, "PixelSpacing", 2),
@@ -204,7 +233,7 @@ def _traits(view: require.Attributes, header: Header) -> dict[str, Hashable]:
         "reconstruction diameter": require.number(view, "ReconstructionDiameter"),
         "acquisition time": require.text(view, "AcquisitionTime"),
         "content time": require.text(view, "ContentTime"),
-        "file": str(header.path) if header.frames > 1 else "",
+        "file": str(header.path) if header.frames > 1 or header.mosaic else "",
         "units": require.text(view, "Units"),
         "rescale type": require.text(view, "RescaleType"),
     }

@@ -9,7 +9,8 @@ import numpy as np
 from medseg.errors import InputRefused
 from medseg.geometry import Geometry, axes_towards
 from medseg.labels import Label, LabelSet
-from medseg.reading.nifti import is_nifti, opened, raw_values
+from medseg.reading.forms import form_of, opened
+from medseg.reading.image_file import raw_values
 from medseg.reading.scan import scan
 from medseg.volume import LabelMap, Volume
 
@@ -19,15 +20,15 @@ LARGEST = 65535  # of uint16; more labels than any task has
 def read_labels(
     path: str | Path, labels: LabelSet | None = None, onto: Volume | None = None
 ) -> LabelMap:
-    """Return the label map in a NIfTI file or a DICOM segmentation.
+    """Return the label map in an image file or a DICOM segmentation.
 
     Parameters
     ----------
     path : str or Path
-        A NIfTI file of whole numbers (stored as floats if need be), a DICOM SEG file, or a
-        folder with one SEG file.
+        A NIfTI, NRRD, MetaImage or MGH file of whole numbers (stored as floats if need be), a
+        DICOM SEG file, or a folder with one of them.
     labels : LabelSet, optional
-        What the values mean. Without it the labels of a NIfTI file are called
+        What the values mean. Without it the labels of an image file are called
         ``"Label 1"`` and so on; a SEG file names its own.
     onto : Volume, optional
         The scan the labels belong to. They must lie on its grid, up to order and direction
@@ -43,15 +44,15 @@ def read_labels(
     InputRefused
         ``labels-not-whole``, ``labels-out-of-range``, ``labels-unknown``: what the values
         are; ``grids-differ``: they do not lie on the scan; ``labels-form-unknown``: no label
-        file; and the codes of reading a NIfTI file.
+        file; and the codes of reading an image file.
     """
     file = _label_file(Path(path))
-    if not is_nifti(file):
+    if form_of(file) is None:
         from medseg.reading.segmentation import read_seg
 
         return read_seg(file, onto)
-    nifti = opened(file)
-    array = _whole_numbers(raw_values(nifti))
+    image = opened(file)
+    array = _whole_numbers(raw_values(image))
     counts = np.bincount(array.ravel(order="K"))
     found = np.flatnonzero(counts).tolist()
     if labels is None:
@@ -62,7 +63,7 @@ def read_labels(
             f"The values {', '.join(map(str, strange[:10]))} have no name among the labels",
             do="Add them to the label file, or correct the mask",
         )
-    geometry = nifti.geometry
+    geometry = image.geometry
     if onto is not None:
         array, geometry = _in_order_of(onto.geometry, array, geometry)
     return LabelMap(array, geometry, labels)
@@ -71,11 +72,11 @@ def read_labels(
 def _label_file(path: Path) -> Path:
     """Return the one label file at a path: itself, or the only SEG object found there."""
     listed = scan(path)
-    found = [file for one in listed for file in one.files if one.form == "nifti"]
+    found = [one.files[0] for one in listed if one.form != "dicom"]
     found = found or [file for one in listed for file in one.files if one.modality == "SEG"]
     if len(found) != 1:
         raise InputRefused("labels-form-unknown", f"There are {len(found)} label files here",
-                           do="Give one NIfTI file or one DICOM segmentation")  # fmt: skip
+                           do="Give one image file or one DICOM segmentation")  # fmt: skip
     return found[0]
 
 

@@ -1,4 +1,4 @@
-"""NIfTI and Analyze files: where they lie, what is odd about them, and their values."""
+"""NIfTI and Analyze files: where they lie, and what is odd about them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,38 +15,26 @@ import numpy as np
 from medseg.dicom.require import quiet
 from medseg.errors import GeometryRefused, InputRefused
 from medseg.findings import Finding
-from medseg.geometry import Geometry, Shape
+from medseg.geometry import Geometry
+from medseg.reading.image_file import (
+    ImageFile,
+    check_spacing,
+    cut_off,
+    grid,
+    no_orientation,
+    not_scalar,
+    shape_and_volumes,
+)
 
-SUFFIXES = (".nii", ".nii.gz", ".hdr", ".img", ".img.gz", ".hdr.gz")
+SUFFIXES = (".nii", ".nii.gz", ".hdr", ".hdr.gz")  # an .img is found through its .hdr
 SAME_AFFINE_MM = 0.01  # at any corner; more and readers that prefer the qform go astray
 _VECTORS = {1004, 1005, 1006, 1007, 1008, 1009, 1010}  # intent codes of what is no intensity
 _TO_MM = {"meter": 1000.0, "micron": 0.001}
+_DAMAGED = ("nifti-damaged", "NIfTI")
 _GZ_SLACK = 4096  # bytes that may follow the voxels in an honest file
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Nifti:
-    """An opened file; voxels are still on the disk.
-
-    ``volumes`` counts those along a fourth axis, 1 for a plain scan.
-    """
-
-    image: Any
-    shape: Shape
-    volumes: int
-    geometry: Geometry
-    findings: tuple[Finding, ...]
-
-
-def is_nifti(path: Path) -> bool:
-    """Return whether a name is that of a NIfTI or Analyze file, by itself or as a pair's head."""
-    name = path.name.lower()
-    if name.endswith((".img", ".img.gz")):
-        return False  # found through its .hdr
-    return name.endswith(SUFFIXES)
-
-
-def opened(path: Path) -> Nifti:
+def opened(path: Path) -> ImageFile:
     """Return a file's grid and findings from its header, and whether all its bytes are there.
 
     The affine is the sform when it has a code, else the qform, else the voxel sizes alone.
@@ -59,33 +47,44 @@ def opened(path: Path) -> Nifti:
     """
     import nibabel
 
-    with quiet(), _own_words():
+    with quiet(), own_words(_DAMAGED):
         image: Any = nibabel.load(path, mmap=False)  # a mapped file may change under our hands
         if not isinstance(image, nibabel.AnalyzeImage):
             raise InputRefused("nifti-damaged", "The file is no NIfTI image")
         _check_scalar(image)
         findings = _check_sizes(image)
-        shape, volumes = _shape_of(image)
-        _check_whole(image)
+        shape, volumes = shape_and_volumes(tuple(map(int, image.shape)))
+        check_whole(image)
         affine, more = _affine_of(image)
-        try:
-            geometry = Geometry(shape, affine)
-        except GeometryRefused as refusal:
-            raise InputRefused("geometry-invalid", refusal.found) from None
-        return Nifti(image, shape, volumes, geometry,
-                     (*findings, *more, *_check_forms(image, geometry)))  # fmt: skip
+        geometry = grid(shape, affine)
+        findings += [*more, *_check_forms(image, geometry)]
+    files = tuple(dict.fromkeys((path, Path(image.file_map["image"].filename))))
+    load = partial(volume_of, image, geometry, volumes, _DAMAGED)
+    return ImageFile(files, geometry, volumes, tuple(findings), load, image.header)
+
+
+def volume_of(
+    image: Any, geometry: Geometry, volumes: int, damaged: tuple[str, str], volume: int
+) -> np.ndarray:
+    """Return one volume ``(I, J, K)`` of an image that nibabel has opened."""
+    with quiet(), own_words(damaged):
+        data = image.dataobj
+        if volumes > 1:
+            data = data[(slice(None),) * 3 + (volume,)]
+        return np.asarray(data).reshape(geometry.shape, order="F")
 
 
 @contextmanager
-def _own_words() -> Iterator[None]:
-    """Turn what nibabel raises on damage into a refusal without file names."""
+def own_words(damaged: tuple[str, str]) -> Iterator[None]:
+    """Turn what nibabel raises on damage into a refusal, with this code and name of the form."""
     from nibabel.filebasedimages import ImageFileError
+    from nibabel.freesurfer.mghformat import MGHError
     from nibabel.spatialimages import HeaderDataError
 
     try:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise _truncated("its compressed data break off") from None
+        raise cut_off("its compressed data break off") from None
     except InputRefused:
         raise
     except PermissionError:
@@ -93,15 +92,11 @@ def _own_words() -> Iterator[None]:
                            do="Ask for access to it") from None  # fmt: skip
     except MemoryError:
         raise InputRefused("too-large", "The image does not fit into memory") from None
-    except (ImageFileError, HeaderDataError, OSError, ValueError, KeyError, TypeError) as error:
-        raise InputRefused("nifti-damaged",
-                           f"The NIfTI file cannot be read ({type(error).__name__})",
+    except (ImageFileError, HeaderDataError, MGHError, OSError, ValueError, KeyError,
+            TypeError) as error:  # fmt: skip
+        code, form = damaged
+        raise InputRefused(code, f"The {form} file cannot be read ({type(error).__name__})",
                            do="Copy or convert it again") from None  # fmt: skip
-
-
-def _truncated(words: str) -> InputRefused:
-    return InputRefused("file-truncated", f"truncated file: {words}",
-                        do="Copy or convert it again")  # fmt: skip
 
 
 def _check_scalar(image: Any) -> None:
@@ -111,8 +106,7 @@ def _check_scalar(image: Any) -> None:
     if intent in _VECTORS:
         kind = "vector (its intent code says so)"
     if kind:
-        raise InputRefused("nifti-not-scalar", f"The voxels hold {kind} values",
-                           do="Give an image with one number a voxel")  # fmt: skip
+        raise not_scalar(kind)
 
 
 def _check_sizes(image: Any) -> list[Finding]:
@@ -121,10 +115,7 @@ def _check_sizes(image: Any) -> list[Finding]:
     with holder.get_prepare_fileobj("rb") as stream:
         raw = type(image.header).from_fileobj(stream, check=False)
     sizes = np.asarray(raw["pixdim"][1:4], float)[: max(1, min(3, int(raw["dim"][0])))]
-    if not np.isfinite(sizes).all() or (sizes == 0).any():
-        said = " x ".join(f"{size:g}" for size in sizes)
-        raise InputRefused("zero-spacing", f"zero spacing: the voxel size is given as {said} mm",
-                           do="Correct the header or convert the image again")  # fmt: skip
+    check_spacing(sizes)
     if (sizes < 0).any():
         return [
             Finding("warning", "spacing-negative", "A negative voxel size was taken as positive")
@@ -132,25 +123,16 @@ def _check_sizes(image: Any) -> list[Finding]:
     return []
 
 
-def _shape_of(image: Any) -> tuple[Shape, int]:
-    shape = tuple(int(n) for n in image.shape)
-    if len(shape) < 2 or min(shape) < 1 or any(n > 1 for n in shape[4:]):
-        said = " x ".join(map(str, shape))
-        raise InputRefused("nifti-not-scalar", f"An image of {said} voxels is no volume",
-                           do="Give an image of three axes")  # fmt: skip
-    i, j, k, volumes, *_ = (*shape, 1, 1)
-    return (i, j, k), volumes
-
-
-def _check_whole(image: Any) -> None:
+def check_whole(image: Any) -> None:
+    """Refuse a file that holds fewer bytes than its voxels take (``file-truncated``)."""
     path = Path(image.file_map["image"].filename)
     start = int(image.header.get_data_offset())
     voxels = int(np.prod(image.shape, dtype=object)) * image.get_data_dtype().itemsize
     expected, size = start + voxels, path.stat().st_size
-    if path.suffix.lower() == ".gz":
+    if path.suffix.lower() in (".gz", ".mgz"):
         size = _unpacked_size(path, expected)
     if size < expected:
-        raise _truncated(f"{max(0, size - start)} of {voxels} bytes of voxels are there")
+        raise cut_off(f"{max(0, size - start)} of {voxels} bytes of voxels are there")
 
 
 def _unpacked_size(path: Path, expected: int) -> int:
@@ -172,8 +154,7 @@ def _affine_of(image: Any) -> tuple[np.ndarray, list[Finding]]:
     findings = []
     coded = "sform_code" in header and bool(header["sform_code"] > 0 or header["qform_code"] > 0)
     if not coded:
-        words = "The file does not say how it lies in the patient: left and right are a guess"
-        findings.append(Finding("warning", "no-orientation", words))
+        findings.append(no_orientation())
     unit = header.get_xyzt_units()[0] if hasattr(header, "get_xyzt_units") else "mm"
     if unit in _TO_MM:
         affine[:3] *= _TO_MM[unit]
@@ -195,58 +176,3 @@ def _check_forms(image: Any, geometry: Geometry) -> list[Finding]:
         return []
     words = f"sform and qform place the image up to {apart:.2f} mm apart; the sform is used"
     return [Finding("warning", "affines-differ", words)]
-
-
-def chosen_volume(nifti: Nifti, volume: int | None) -> int:
-    """Return which volume along the fourth axis to read.
-
-    Raises
-    ------
-    InputRefused
-        ``several-volumes``: there are more and none was asked for; ``volume-invalid``: there
-        is no such one.
-    """
-    if volume is None and nifti.volumes > 1:
-        raise InputRefused(*several_volumes(nifti.volumes), do="Ask for one of them by its number")
-    if not 0 <= (volume or 0) < nifti.volumes:
-        raise InputRefused("volume-invalid", f"There is no volume {volume}: they run from 0 to "
-                                             f"{nifti.volumes - 1}")  # fmt: skip
-    return volume or 0
-
-
-def several_volumes(count: int) -> tuple[str, str]:
-    """Return the code and words for a file of several volumes."""
-    words = f"more than one volume: the file holds {count} along its fourth axis, from 0 to "
-    return "several-volumes", f"{words}{count - 1}"
-
-
-def raw_values(nifti: Nifti, volume: int | None = None) -> np.ndarray:
-    """Return the voxels ``(I, J, K)`` in their own type, or scaled where the header says so."""
-    n = chosen_volume(nifti, volume)
-    with quiet(), _own_words():
-        data = nifti.image.dataobj
-        if nifti.volumes > 1:
-            data = data[(slice(None),) * 3 + (n,)]
-        return np.asarray(data).reshape(nifti.shape, order="F")
-
-
-def scan_values(nifti: Nifti, volume: int | None = None) -> tuple[np.ndarray, list[Finding]]:
-    """Return the voxels as a float32 array ``(I, J, K)``, NaN and inf made the least true value.
-
-    Raises
-    ------
-    InputRefused
-        ``not-finite``: there is no finite value at all; and those of :func:`chosen_volume`.
-    """
-    array = raw_values(nifti, volume).astype(np.float32)
-    finite = np.isfinite(array)
-    lost = array.size - int(np.count_nonzero(finite))
-    if not lost:
-        return array, []
-    if lost == array.size:
-        raise InputRefused("not-finite", "Every voxel is NaN or infinite",
-                           do="Convert the image again")  # fmt: skip
-    least = array[finite].min()
-    array[~finite] = least
-    words = f"{lost} of {array.size} voxels are NaN or infinite and were set to {least:g}"
-    return array, [Finding("warning", "not-finite", words)]

@@ -47,14 +47,15 @@ def read_pixels(slices: Sequence[Slice]) -> tuple[np.ndarray, list[Finding]]:
     first = slices[0]
     planes = np.empty((len(slices), first.rows, first.columns), np.float32)  # (K, J, I)
     tally = _Tally()
-    wanted: dict[Path, list[tuple[int, int]]] = defaultdict(list)  # file: (frame, k)
+    wanted: dict[Path, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
     for k, one in enumerate(slices):
-        wanted[one.header.path].append((one.frame, k))
+        wanted[one.header.path][one.frame].append(k)  # several are the tiles of a mosaic
     with require.quiet():
         for path, frames in wanted.items():
             dataset = _opened(path, first)
-            for (frame, k), stored in _decoded(dataset, sorted(frames)):
-                _rescale(stored, dataset, frame, planes[k], tally)
+            for frame, stored in _decoded(dataset, sorted(frames)):
+                for k in frames[frame]:
+                    _rescale(_cut_out(stored, slices[k]), dataset, frame, planes[k], tally)
     _fill_padding(planes, first.header.modality, tally)
     return planes.transpose(2, 1, 0), _findings(first, len(slices), planes.size, tally)
 
@@ -69,7 +70,8 @@ def _opened(path: Path, like: Slice) -> Dataset:
         reason = error.strerror if isinstance(error, OSError) else type(error).__name__
         raise InputRefused("file-unreadable", f"A file cannot be read any more: {reason}",
                            do="Check the disk or the network share") from None  # fmt: skip
-    if (dataset.get("Rows"), dataset.get("Columns")) != (like.rows, like.columns):
+    size = (like.header.rows, like.header.columns)
+    if (dataset.get("Rows"), dataset.get("Columns")) != size:
         raise InputRefused("file-changed", "A file was changed while the series was read",
                            do="Read it again when the export has ended")  # fmt: skip
     if not dataset.file_meta.get("TransferSyntaxUID"):
@@ -77,16 +79,14 @@ def _opened(path: Path, like: Slice) -> Dataset:
     return dataset
 
 
-def _decoded(
-    dataset: Dataset, frames: Sequence[tuple[int, int]]
-) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
+def _decoded(dataset: Dataset, frames: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
     """Yield each wanted frame ``(J, I)`` as stored, one at a time."""
     from pydicom.pixels.utils import iter_pixels
 
     own_bits = not dataset.file_meta.TransferSyntaxUID.is_compressed
     images = iter_pixels(
         dataset,
-        indices=[frame for frame, _ in frames],
+        indices=frames,
         raw=True,
         correct_unused_bits=not own_bits,  # pydicom's way takes no notice of High Bit
     )
@@ -102,6 +102,12 @@ def _decoded(
                 do="Copy or export the series again, uncompressed if that is possible",
             ) from None
         yield wanted, _significant(stored, dataset) if own_bits else stored
+
+
+def _cut_out(stored: np.ndarray, one: Slice) -> np.ndarray:
+    """Return the slice ``(J, I)`` of a frame: all of it, or its tile of a mosaic."""
+    row, column = one.corner
+    return stored[row : row + one.rows, column : column + one.columns]
 
 
 def _significant(stored: np.ndarray, dataset: Dataset) -> np.ndarray:

@@ -20,12 +20,13 @@ def read(path: str | Path, series: str | None = None, *, volume: int | None = No
     Parameters
     ----------
     path : str or Path
-        A DICOM folder or file, or a NIfTI file (``.nii``, ``.nii.gz``, ``.hdr`` with ``.img``).
+        A DICOM folder or file, or a NIfTI (``.nii``, ``.nii.gz``, ``.hdr`` with ``.img``), NRRD
+        (``.nrrd``, ``.nhdr``), MetaImage (``.mha``, ``.mhd``) or MGH (``.mgh``, ``.mgz``) file.
     series : str, optional
         A rule that chooses among several: ``"modality=CT,thickness<=3"``; see
         :func:`medseg.reading.parse_rule`.
     volume : int, optional
-        Which volume, counted from 0: along the fourth axis of a NIfTI file, or among those
+        Which volume, counted from 0: along the fourth axis of a 4-D file, or among those
         that one DICOM series was divided into.
 
     Returns
@@ -71,7 +72,7 @@ def _nothing(found: Found) -> InputRefused:
         return InputRefused("rule-matches-none", f"None of {_counted(len(found))} meets the rule",
                             do=f"Choose one of: {_listing(found)}")  # fmt: skip
     reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(found.skipped.items()))
-    words = f"There is no DICOM or NIfTI image here ({reasons or 'empty'})"
+    words = f"There is no image here ({reasons or 'empty'})"
     return InputRefused("no-images", words, do="Give the folder or file of a scan")
 
 

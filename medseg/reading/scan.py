@@ -14,12 +14,13 @@ from medseg.dicom.require import quiet
 from medseg.errors import InputRefused
 from medseg.findings import Finding
 from medseg.reading.assembling import Member, assembled
+from medseg.reading.forms import form_of, head_of, opened, stem_of
 from medseg.reading.headers import DICOMDIR, read_header
-from medseg.reading.nifti import SUFFIXES, Nifti, is_nifti, opened, several_volumes
+from medseg.reading.image_file import ImageFile, several_volumes
 from medseg.reading.series import Series
 
 Progress = Callable[[int, int], None]
-_MAYBE_IMAGE = ("", ".dcm", ".dic", ".dicom", ".ima", *SUFFIXES, ".gz")  # when a file is empty
+_MAYBE_IMAGE = ("", ".dcm", ".dic", ".dicom", ".ima", ".img", ".gz")  # when a file is empty
 
 
 class Found(list[Series]):
@@ -35,7 +36,7 @@ class _Walk:
     """What the files of a scan turned out to be."""
 
     dicom: dict[tuple[str, str], list[Member]] = field(default_factory=lambda: defaultdict(list))
-    nifti: list[Series] = field(default_factory=list)
+    others: list[Series] = field(default_factory=list)
     damaged: dict[tuple[Path, str], list[Path]] = field(default_factory=lambda: defaultdict(list))
     reasons: dict[str, InputRefused] = field(default_factory=dict)
     skipped: Counter[str] = field(default_factory=Counter)
@@ -45,8 +46,8 @@ def scan(path: str | Path, *, progress: Progress | None = None) -> Found:
     """Return every series in a file or a folder tree, usable or with the reason why not.
 
     Files are told by their content; only headers are read. DICOM images are grouped by their
-    UIDs, told apart into volumes and checked as stacks; each NIfTI file is a series. Nothing
-    in a file stops the scan: what is damaged is listed with an error.
+    UIDs, told apart into volumes and checked as stacks; each NIfTI, NRRD, MetaImage or MGH file
+    is a series. Nothing in a file stops the scan: what is damaged is listed with an error.
 
     Parameters
     ----------
@@ -76,8 +77,8 @@ def scan(path: str | Path, *, progress: Progress | None = None) -> Found:
                 progress(done, len(files))
         found = [one for members in _series_of(walk) for one in assembled(members)]
     dicom = _with_neighbours(sorted(found, key=_place), walk)
-    nifti = sorted(walk.nifti, key=_place)
-    return Found([*_named(dicom), *_named([*nifti, *_damaged_series(walk)])], dict(walk.skipped))
+    others = sorted(walk.others, key=_place)
+    return Found([*_named(dicom), *_named([*others, *_damaged_series(walk)])], dict(walk.skipped))
 
 
 def _files_at(root: Path, walk: _Walk) -> list[Path]:
@@ -89,8 +90,7 @@ def _files_at(root: Path, walk: _Walk) -> list[Path]:
             return sorted(_files(root, walk))
     except OSError as error:
         raise _not_readable(error) from None
-    head = root.with_suffix(".hdr")  # of a pair either file may be named
-    return [head if root.suffix.lower() == ".img" and head.exists() else root]
+    return [head_of(root) or root]  # of a pair either file may be named
 
 
 def _files(root: Path, walk: _Walk) -> Iterable[Path]:
@@ -116,10 +116,10 @@ def _sort_in(path: Path, walk: _Walk) -> None:
             walk.skipped["no regular file"] += 1
         elif status.st_size == 0:
             _note_empty(path, walk)
-        elif is_nifti(path):
-            walk.nifti.append(_nifti_series(path))
-        elif path.suffix.lower() == ".img" and path.with_suffix(".hdr").exists():
-            walk.skipped["data of a .hdr file"] += 1
+        elif form := form_of(path):
+            walk.others.append(_file_series(path, form))
+        elif head := head_of(path):
+            walk.skipped[f"data of a {head.suffix} file"] += 1
         else:
             _sort_in_dicom(path, walk)
     except InputRefused as refusal:
@@ -143,7 +143,8 @@ def _sort_in_dicom(path: Path, walk: _Walk) -> None:
 
 
 def _note_empty(path: Path, walk: _Walk) -> None:
-    if path.suffix.lower() not in _MAYBE_IMAGE and not path.suffix[1:].isdigit():
+    suffix = path.suffix.lower()
+    if not (suffix in _MAYBE_IMAGE or suffix[1:].isdigit() or form_of(path)):
         walk.skipped["empty file"] += 1
         return
     reason = InputRefused("file-empty", "The file is empty", do="Copy or export it again")
@@ -158,8 +159,8 @@ def _not_readable(error: OSError) -> InputRefused:
 
 def _note_damaged(path: Path, reason: InputRefused, walk: _Walk) -> None:
     walk.reasons[reason.code] = reason
-    if is_nifti(path):
-        walk.nifti.append(_nifti_refused(path, reason))
+    if form := form_of(path):
+        walk.others.append(_file_refused(path, form, reason))
     else:
         walk.damaged[path.parent, reason.code].append(path)
 
@@ -172,35 +173,33 @@ def _series_of(walk: _Walk) -> list[list[Member]]:
     return list(by_series.values())
 
 
-def _nifti_series(path: Path) -> Series:
-    nifti = opened(path)
-    findings = list(nifti.findings)
-    if nifti.volumes > 1:
-        findings.append(Finding("error", *several_volumes(nifti.volumes)))
-    return _nifti_listed(path, nifti, findings, do="Ask for one of them by its number")
+def _file_series(path: Path, form: str) -> Series:
+    image = opened(path)
+    findings = list(image.findings)
+    if image.volumes > 1:
+        findings.append(Finding("error", *several_volumes(image.volumes)))
+    return _file_listed(path, form, image, findings, do="Ask for one of them by its number")
 
 
-def _nifti_refused(path: Path, reason: InputRefused) -> Series:
-    return _nifti_listed(path, None, [Finding("error", reason.code, reason.found)], do=reason.do)
+def _file_refused(path: Path, form: str, reason: InputRefused) -> Series:
+    findings = [Finding("error", reason.code, reason.found)]
+    return _file_listed(path, form, None, findings, do=reason.do)
 
 
-def _nifti_listed(path: Path, nifti: Nifti | None, findings: Sequence[Finding], do: str) -> Series:
-    stem = path.name
-    for suffix in sorted(SUFFIXES, key=len, reverse=True):
-        if stem.lower().endswith(suffix):
-            stem = stem[: -len(suffix)]
-            break
+def _file_listed(
+    path: Path, form: str, image: ImageFile | None, findings: Sequence[Finding], do: str
+) -> Series:
     return Series(
-        case=folder_name(stem),
-        form="nifti",
+        case=folder_name(stem_of(path)),
+        form=form,
         modality="",
         number=None,
         description="",
-        files=(path,),
-        images=nifti.shape[2] if nifti else 0,
-        geometry=nifti.geometry if nifti else None,
+        files=image.files if image else (path,),
+        images=image.geometry.shape[2] if image else 0,
+        geometry=image.geometry if image else None,
         findings=tuple(findings),
-        thickness=nifti.geometry.spacing[2] if nifti else None,
+        thickness=image.geometry.spacing[2] if image else None,
         do=do,
         identity=str(path),
     )
@@ -250,7 +249,7 @@ def _place(series: Series) -> tuple[str, float, str, str]:
     """Return what series are sorted by: study, number, series; volumes keep their order."""
     number = float("inf") if series.number is None else float(series.number)
     study = series.case.split("-")[0] if series.form == "dicom" else series.case
-    return (study, number, series.uid, str(series.files[0]) if series.form == "nifti" else "")
+    return (study, number, series.uid, "" if series.form == "dicom" else str(series.files[0]))
 
 
 def _named(series: Sequence[Series]) -> list[Series]:

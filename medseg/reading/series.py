@@ -22,10 +22,10 @@ class Series:
     ----------
     case : str
         Name for folders and logs: a file stem, or a pseudonym made of hashes for DICOM.
-    form : {"dicom", "nifti"}
+    form : {"dicom", "nifti", "nrrd", "metaimage", "mgh"}
         What kind of files these are.
     modality : str
-        DICOM modality code; empty for NIfTI.
+        DICOM modality code; empty for other forms.
     number : int or None
         Series Number.
     description : str
@@ -91,7 +91,7 @@ class Series:
         Parameters
         ----------
         volume : int, optional
-            Which one along the fourth axis of a 4-D NIfTI file, counted from 0.
+            Which one along the fourth axis of a 4-D file, counted from 0.
 
         Raises
         ------
@@ -102,7 +102,7 @@ class Series:
         refusal = self.refusal()
         if refusal and not (volume is not None and refusal.code in _BY_NUMBER):
             raise refusal
-        return self._read_nifti(volume) if self.form == "nifti" else self._read_dicom(volume)
+        return self._read_dicom(volume) if self.form == "dicom" else self._read_file(volume)
 
     def _read_dicom(self, volume: int | None) -> Volume:
         from medseg.reading.pixels import read_pixels
@@ -116,11 +116,12 @@ class Series:
         source = Source(self.case, "dicom", files, frames)
         return Volume(array, self.geometry, self.modality, source, (*self.findings, *findings))
 
-    def _read_nifti(self, volume: int | None) -> Volume:
-        from medseg.reading.nifti import opened, scan_values
+    def _read_file(self, volume: int | None) -> Volume:
+        from medseg.reading.forms import opened
+        from medseg.reading.image_file import scan_values
 
-        nifti = opened(self.files[0])
-        array, findings = scan_values(nifti, volume)
-        source = Source(self.case, "nifti", self.files, header=nifti.image.header)
+        image = opened(self.files[0])
+        array, findings = scan_values(image, volume)
+        source = Source(self.case, self.form, self.files, header=image.header)
         kept = tuple(one for one in self.findings if one.level != "error")
-        return Volume(array, nifti.geometry, "", source, (*kept, *findings))
+        return Volume(array, image.geometry, "", source, (*kept, *findings))

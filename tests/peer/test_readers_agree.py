@@ -12,6 +12,8 @@ import pytest
 from medseg.geometry import Geometry, axes_towards
 from medseg.reading import read, scan
 from tests.peer.test_shared_scans import program
+from tests.reading.factory import write
+from tests.reading.test_mosaic import mosaic
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
@@ -109,3 +111,12 @@ def test_volumes_are_those_of_the_references(tree):
     for reference in references:
         ours = read(reference.parents[1] / "image")
         assert differences(ours, nibabel.load(reference)) == "", reference
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_mosaic_is_unfolded_as_dcm2niix_does_whichever_way_its_slices_run(tmp_path, sign):
+    across, down = np.linalg.qr([[0.9, 0.3], [0.3, -0.8], [0.2, 0.5]])[0].T
+    image = mosaic(sign=sign, across=across, down=down)
+    image.Manufacturer = "SIEMENS"
+    found = scan(write(tmp_path / "in", image))
+    assert compared(found[0], tmp_path / "out") == ""
