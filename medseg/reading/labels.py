@@ -10,7 +10,7 @@ from medseg.errors import InputRefused
 from medseg.geometry import Geometry, axes_towards
 from medseg.labels import Label, LabelSet
 from medseg.reading.nifti import is_nifti, opened, raw_values
-from medseg.reading.scan import scan
+from medseg.reading.scan import Found, scan
 from medseg.volume import LabelMap, Volume
 
 LARGEST = 65535  # of uint16; more labels than any task has
@@ -25,7 +25,7 @@ def read_labels(
     ----------
     path : str or Path
         A NIfTI file of whole numbers (stored as floats if need be), a DICOM SEG file, or a
-        folder with one SEG file.
+        folder or an archive with one of these.
     labels : LabelSet, optional
         What the values mean. Without it the labels of a NIfTI file are called
         ``"Label 1"`` and so on; a SEG file names its own.
@@ -45,7 +45,8 @@ def read_labels(
         are; ``grids-differ``: they do not lie on the scan; ``labels-form-unknown``: no label
         file; and the codes of reading a NIfTI file.
     """
-    file = _label_file(Path(path))
+    listed = scan(path)  # held to the end, as long as an archive has to stay unpacked
+    file = _label_file(listed)
     if not is_nifti(file):
         from medseg.reading.segmentation import read_seg
 
@@ -68,9 +69,8 @@ def read_labels(
     return LabelMap(array, geometry, labels)
 
 
-def _label_file(path: Path) -> Path:
-    """Return the one label file at a path: itself, or the only SEG object found there."""
-    listed = scan(path)
+def _label_file(listed: Found) -> Path:
+    """Return the one label file that was found: NIfTI, or else a SEG object."""
     found = [file for one in listed for file in one.files if one.form == "nifti"]
     found = found or [file for one in listed for file in one.files if one.modality == "SEG"]
     if len(found) != 1:

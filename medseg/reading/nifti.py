@@ -46,6 +46,18 @@ def is_nifti(path: Path) -> bool:
     return name.endswith(SUFFIXES)
 
 
+def suffix_of(name: str) -> str:
+    """Return the suffix of a NIfTI or Analyze file as its name has it, empty for others.
+
+    Examples
+    --------
+    >>> suffix_of("liver.v2.NII.gz"), suffix_of("liver.dcm")
+    ('.NII.gz', '')
+    """
+    known = [suffix for suffix in SUFFIXES if name.lower().endswith(suffix)]
+    return name[-len(max(known, key=len)) :] if known else ""
+
+
 def opened(path: Path) -> Nifti:
     """Return a file's grid and findings from its header, and whether all its bytes are there.
 
