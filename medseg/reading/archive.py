@@ -129,8 +129,8 @@ def unpack(path: Path, progress: Progress | None = None) -> Unpacked:
         meter = Meter(path.stat().st_size, free, progress or (lambda done, total: None))
         with _own_words(meter):
             for member in members.of(path, kind, meter):
-                meter.enter()
                 _write(member, unpacked.folder)
+                meter.enter()
     except BaseException:
         unpacked.remove()
         raise
@@ -177,14 +177,14 @@ def _target(folder: Path, name: str) -> Path:
     """Return where a member is written: under the folder, whatever it is called."""
     parts = name.replace("\\", "/").split("/")
     kept = [part for part in parts if part not in ("", ".")]
-    if name[:1] in ("/", "\\") or re.match("[A-Za-z]:", name) or ".." in kept or not kept:
+    if name[:1] in ("/", "\\") or re.match("[A-Za-z]:", name) or ".." in kept:
         raise InputRefused(
             "archive-unsafe",
             "A name in the archive leads out of the folder that it is unpacked to",
             do="Do not trust this archive; ask its maker for another",
         )
     sizes = [len(part.encode(errors="surrogateescape")) for part in kept]
-    if max(sizes) > LONGEST_PART or sum(sizes) > LONGEST_NAME or len(kept) > DEEPEST:
+    if max(sizes, default=0) > LONGEST_PART or sum(sizes) > LONGEST_NAME or len(kept) > DEEPEST:
         raise InputRefused(
             "archive-name",
             f"A name in the archive has {sum(sizes)} bytes in {len(kept)} parts, the longest of "

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from medseg.dicom import require
+from medseg.errors import InputRefused
 from medseg.reading.headers import DICOMDIR
+from medseg.reading.wholeness import truncated
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 ODD, MISSING = "odd name in the DICOMDIR", "missing, though the DICOMDIR names it"
 
@@ -28,6 +33,11 @@ def directory(path: Path) -> Directory | None:
 
     A Referenced File ID is a list of components below the DICOMDIR's own folder (PS3.10 8.5).
     Case, a version (``;1``) and a last dot may differ, as media and their mounts have it.
+
+    Raises
+    ------
+    InputRefused
+        ``file-truncated``, ``file-damaged``: some of its records are lost.
     """
     from pydicom import dcmread
 
@@ -37,19 +47,33 @@ def directory(path: Path) -> Directory | None:
                 return None
             file.seek(0)
             dataset = dcmread(file, stop_before_pixels=True)
-        if require.text(dataset.file_meta, "MediaStorageSOPClassUID") != DICOMDIR:
-            return None
-        named = dict.fromkeys(_named(dataset.get("DirectoryRecordSequence") or ()))
     except Exception:  # damaged in whatever way: it is told of when it is sorted in
         return None
+    if require.text(dataset.file_meta, "MediaStorageSOPClassUID") != DICOMDIR:
+        return None
     names_in = cache(_names_in)
+    named = dict.fromkeys(_named(_records(dataset)))
     places = [_place(path.parent, parts, names_in) for parts in named]
     absent = Counter(place for place in places if isinstance(place, str))
     files = {place for place in places if isinstance(place, Path)}
     return Directory(tuple(sorted(files)), absent)
 
 
-def _named(records: Iterable[Any]) -> Iterable[tuple[str, ...]]:
+def _records(dataset: Dataset) -> Sequence[Dataset]:
+    """Return the records; pydicom takes one that breaks off for one that is short."""
+    try:
+        stored = dataset.get_item("DirectoryRecordSequence")
+        if stored is None or (stored.is_raw and len(stored.value or b"") < stored.length):
+            raise truncated("the DICOMDIR breaks off")
+        return dataset.DirectoryRecordSequence
+    except InputRefused:
+        raise
+    except Exception:  # of whatever kind its parser raises
+        raise InputRefused("file-damaged", "The DICOMDIR is damaged",
+                           do="Give the folder that it lies in") from None  # fmt: skip
+
+
+def _named(records: Iterable[Dataset]) -> Iterable[tuple[str, ...]]:
     for record in records:
         parts = require.texts(record, "ReferencedFileID")
         if parts and require.whole(record, "RecordInUseFlag") != 0:  # 0: no longer in use (F.5)

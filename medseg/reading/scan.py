@@ -301,7 +301,9 @@ def _with_neighbours(series: list[Series], walk: _Walk) -> list[Series]:
             words = f"{count} damaged file(s) lie beside these images and may belong to them"
             notes.append(Finding("warning", "damaged-beside", words))
         if walk.absent:
-            words = f"{walk.absent} file(s) that the DICOMDIR names are not here: slices may lack"
+            words = (
+                f"{walk.absent} file(s) that the DICOMDIR names are not here: slices may be lost"
+            )
             notes.append(Finding("warning", "dicomdir-incomplete", words))
         noted = (*one.findings, *notes)
         marked.append(replace(one, findings=noted) if notes and one.scan else one)
