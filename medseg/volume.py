@@ -31,6 +31,8 @@ class Source:
         image, j along its rows. Empty otherwise.
     header : Any
         The source's own header where an exporter copies from it (nibabel header for NIfTI).
+    keeps : object
+        What the files need to stay, such as the folder that an archive was unpacked to.
     """
 
     case: str
@@ -38,6 +40,7 @@ class Source:
     files: tuple[Path, ...] = ()
     frames: tuple[tuple[Path, int], ...] = ()
     header: Any = None
+    keeps: object = None
 
     def __repr__(self) -> str:
         return f"Source({self.case!r}, {self.form!r}, {len(self.files)} files)"

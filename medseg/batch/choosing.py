@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from medseg.batch.outcome import Outcome, unsuccessful
 from medseg.errors import InputRefused
 from medseg.findings import Finding
 from medseg.plan import Plan
-from medseg.reading import Series, parse_rule, scan, select
+from medseg.reading import Found, Series, parse_rule, select
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +22,8 @@ class Choice:
     skipped: dict[str, int]
 
 
-def choose(path: Path, plan: Plan, rule: str | None = None) -> Choice:
-    """Look under a path and choose what qualifies.
+def choose(found: Found, plan: Plan, rule: str | None = None) -> Choice:
+    """Choose what qualifies among the series of a path.
 
     A scan qualifies when it can be read, meets the rule and, where there are several, has the
     model's modality (or states none). A single scan is always taken: another modality is then
@@ -38,9 +37,6 @@ def choose(path: Path, plan: Plan, rule: str | None = None) -> Choice:
         ``no-images``: nothing to segment. ``rule-invalid``, ``rule-matches-none``,
         ``several-series``; for a single scan, why it cannot be read.
     """
-    if rule is not None:
-        parse_rule(rule)  # a typing error should not cost a walk
-    found = scan(path)
     scans = [series for series in found if series.scan]
     others = [no_scan(series) for series in found if not series.scan]
     if not scans:

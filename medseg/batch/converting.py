@@ -13,6 +13,7 @@ from medseg.batch.record import FINDINGS_RECORD, fingerprint, write_run, written
 from medseg.errors import InputRefused, MedsegError, OutputFailed
 from medseg.exporting.nifti import export_volume
 from medseg.files import make_folder
+from medseg.reading import Progress as Bytes
 from medseg.reading import Series, parse_rule, scan, select
 
 Progress = Callable[[int, int, str], None]
@@ -27,6 +28,7 @@ def convert(
     volume: int | None = None,
     overwrite: bool = False,
     progress: Progress = lambda done, total, case: None,
+    unpacking: Bytes | None = None,
 ) -> Run:
     """Write every readable series under a path as NIfTI.
 
@@ -38,7 +40,7 @@ def convert(
     Parameters
     ----------
     path : str or Path
-        A file or a folder tree, see :func:`medseg.scan`.
+        A file, a folder tree or an archive, see :func:`medseg.scan`.
     out : str or Path
         Folder for the results, made if missing.
     series : str, optional
@@ -47,43 +49,44 @@ def convert(
         Which volume of a 4-D file, counted from 0.
     overwrite : bool
         Replace files of earlier runs.
-    progress : callable
+    progress, unpacking : callable
+        The second as for :func:`medseg.scan`.
 
     Raises
     ------
     InputRefused
-        ``path-missing``, ``no-images``, ``rule-invalid``, ``rule-matches-none``.
+        ``no-images``, ``rule-invalid``, ``rule-matches-none``, and those of :func:`medseg.scan`.
     OutputFailed
         ``write-failed``: the folder cannot be made or the record not be written.
     """
     started = time.perf_counter()
     if series is not None:
         parse_rule(series)  # a typing error should not cost a walk
-    found = scan(path)
-    if not found:
-        raise nothing(found, found.skipped)
-    wanted = found if series is None else select(found, series)
-    if not wanted:
-        raise InputRefused("rule-matches-none", f"None of {len(found)} series meets the rule",
-                           do="See what there is with medseg scan")  # fmt: skip
-    scans = [one for one in wanted if one.scan]
-    others = [no_scan(one) for one in wanted if not one.scan]
-    others += [left_out(one, "rule", "does not meet the rule") for one in found
-               if one not in wanted]  # fmt: skip
-    out = make_folder(Path(out))
-    outcomes: list[Outcome] = []
-    complete = False
-    try:
-        for number, one in enumerate(scans):
-            progress(number, len(scans), one.case)
-            outcomes.append(_converted(one, out, volume, overwrite))
-        progress(len(scans), len(scans), "")
-        complete = True
-    finally:  # also when interrupted: what was done is on record
-        seconds = time.perf_counter() - started
-        run = Run((*outcomes, *others), found.skipped, seconds, complete)
-        write_run(out, run, {"format": "nifti", "volume": volume}, FINDINGS_RECORD)
-    return run
+    with scan(path, unpacking=unpacking) as found:
+        if not found:
+            raise nothing(found, found.skipped)
+        wanted = found if series is None else select(found, series)
+        if not wanted:
+            raise InputRefused("rule-matches-none", f"None of {len(found)} series meets the rule",
+                               do="See what there is with medseg scan")  # fmt: skip
+        scans = [one for one in wanted if one.scan]
+        others = [no_scan(one) for one in wanted if not one.scan]
+        others += [left_out(one, "rule", "does not meet the rule") for one in found
+                   if one not in wanted]  # fmt: skip
+        out = make_folder(Path(out))
+        outcomes: list[Outcome] = []
+        complete = False
+        try:
+            for number, one in enumerate(scans):
+                progress(number, len(scans), one.case)
+                outcomes.append(_converted(one, out, volume, overwrite))
+            progress(len(scans), len(scans), "")
+            complete = True
+        finally:  # also when interrupted: what was done is on record
+            seconds = time.perf_counter() - started
+            run = Run((*outcomes, *others), found.skipped, seconds, complete)
+            write_run(out, run, {"format": "nifti", "volume": volume}, FINDINGS_RECORD)
+        return run
 
 
 def _converted(series: Series, out: Path, volume: int | None, overwrite: bool) -> Outcome:

@@ -17,7 +17,8 @@ from medseg.files import make_folder, whole_folder
 from medseg.inference import Segmenter
 from medseg.inference.engines import Device, EngineName, Precision
 from medseg.models import find
-from medseg.reading import Series
+from medseg.reading import Progress as Bytes
+from medseg.reading import Series, parse_rule, scan
 
 DEFAULT_FORMATS = ("nifti", "seg", "png")
 
@@ -54,6 +55,7 @@ def segment(
     overwrite: bool = False,
     cache: Path | None = None,
     progress: Progress = silent,
+    unpacking: Bytes | None = None,
 ) -> Run:
     """Segment the scan at a path, or every scan that qualifies under it.
 
@@ -65,8 +67,8 @@ def segment(
     Parameters
     ----------
     path : str or Path
-        DICOM file, folder or tree of studies, NIfTI, NRRD, MetaImage or MGH file, or folder
-        of these.
+        DICOM file, folder or tree of studies, NIfTI, NRRD, MetaImage or MGH file, folder of
+        these, or an archive.
     model : str or Path
         Name of a shipped model, or the folder or zip of a package.
     out : str or Path
@@ -83,7 +85,8 @@ def segment(
         Leave alone what an earlier run finished with the same input, model and options.
     overwrite : bool
         Replace results of earlier runs.
-    progress : callable
+    progress, unpacking : callable
+        The second as for :func:`medseg.scan`.
 
     Returns
     -------
@@ -98,36 +101,39 @@ def segment(
     started = time.perf_counter()
     options = Options(_checked(formats), strict_modality, resume, overwrite)
     package = find(model)
-    choice = choose(Path(path), package.plan, series)
-    out = Path(out)
-    if len(choice.chosen) == 1 and not resume:
-        _check_free(out / choice.chosen[0].case, overwrite)
-    segmenter = Segmenter.load(
-        package.path, engine=engine, device=device, precision=precision, cache=cache
-    )
-    make_folder(out)
-    asked = {
-        "model": segmenter.provenance["model"],
-        "plan": package.plan.hash,
-        "engine": segmenter.provenance["engine"],
-        "precision": precision,
-        "formats": list(options.formats),
-        "strict_modality": strict_modality,
-    }
-    outcomes: list[Outcome] = []
-    complete = False
-    try:
-        for number, one in enumerate(choice.chosen):
-            report = _reporter(progress, number, len(choice.chosen), one.case)
-            report(0, 1)
-            outcomes.append(_segmented(segmenter, one, out, options, asked, report))
-        progress(len(choice.chosen), len(choice.chosen), "", 1, 1)
-        complete = True
-    finally:  # also when interrupted: what was done is on record
-        seconds = time.perf_counter() - started
-        run = Run((*outcomes, *choice.others), choice.skipped, seconds, complete)
-        write_run(out, run, asked)
-    return run
+    if series is not None:
+        parse_rule(series)  # a typing error should not cost a walk
+    with scan(path, unpacking=unpacking) as found:
+        choice = choose(found, package.plan, series)
+        out = Path(out)
+        if len(choice.chosen) == 1 and not resume:
+            _check_free(out / choice.chosen[0].case, overwrite)
+        segmenter = Segmenter.load(
+            package.path, engine=engine, device=device, precision=precision, cache=cache
+        )
+        make_folder(out)
+        asked = {
+            "model": segmenter.provenance["model"],
+            "plan": package.plan.hash,
+            "engine": segmenter.provenance["engine"],
+            "precision": precision,
+            "formats": list(options.formats),
+            "strict_modality": strict_modality,
+        }
+        outcomes: list[Outcome] = []
+        complete = False
+        try:
+            for number, one in enumerate(choice.chosen):
+                report = _reporter(progress, number, len(choice.chosen), one.case)
+                report(0, 1)
+                outcomes.append(_segmented(segmenter, one, out, options, asked, report))
+            progress(len(choice.chosen), len(choice.chosen), "", 1, 1)
+            complete = True
+        finally:  # also when interrupted: what was done is on record
+            seconds = time.perf_counter() - started
+            run = Run((*outcomes, *choice.others), choice.skipped, seconds, complete)
+            write_run(out, run, asked)
+        return run
 
 
 def _checked(formats: Sequence[str]) -> tuple[str, ...]:

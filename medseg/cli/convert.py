@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Examples:
   medseg convert STUDY --out nifti
+  medseg convert study.zip --out nifti
   medseg convert ARCHIVE -o nifti --series "modality=CT,thickness<=3"
   medseg convert fmri.nii.gz -o nifti --volume 0
 
@@ -37,8 +38,9 @@ number, or the stem of another file.
 def command(input: Path, out: Path, format: str, as_json: bool, **options: Any) -> int:
     """Write every series under INPUT as NIfTI, with its geometry and values exact.
 
-    INPUT is a DICOM folder or file, a NIfTI, NRRD, MetaImage or MGH file, or a tree of these. A
-    series that cannot be read right is refused with the reason; it does not stop the others.
+    INPUT is a DICOM folder or file, a NIfTI, NRRD, MetaImage or MGH file, a tree of these, a zip
+    or a tar of them, or a DICOMDIR. A series that cannot be read right is refused with the
+    reason; it does not stop the others.
     """
     from medseg.batch import convert
     from medseg.batch.record import FINDINGS_RECORD
@@ -51,7 +53,7 @@ def command(input: Path, out: Path, format: str, as_json: bool, **options: Any) 
         def progress(done: int, total: int, case: str) -> None:
             report.show("Converting", done, total, case)
 
-        run = convert(input, out, progress=progress, **options)
+        run = convert(input, out, progress=progress, unpacking=report.unpacking, **options)
     if as_json:
         print_json({"status": run.exit_status, "out": str(out),
                     "cases": [outcome.as_json() for outcome in run.outcomes]})  # fmt: skip

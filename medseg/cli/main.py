@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import os
+import signal
 import socket
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -41,7 +43,7 @@ Examples:
   medseg segment scan.nii.gz -m phantom-tumor-ct -o results --formats nifti,png
 
 Exit status: 0 done, 2 bad usage, 3 input refused, 4 model refused, 5 failed on
-the way, 6 some of several refused or failed, 130 interrupted.
+the way, 6 some of several refused or failed, 130 interrupted, 143 terminated.
 
 Research use only: not a medical device, not for diagnosis.
 """
@@ -111,6 +113,8 @@ def main(arguments: list[str] | None = None) -> None:
         os.environ.setdefault(name, value)
     # urllib3, which pydicom and TensorFlow import, would bind a socket to find out about IPv6
     socket.has_ipv6 = False
+    with suppress(ValueError):  # not in the main thread, where no signal arrives
+        signal.signal(signal.SIGTERM, _stop)
     try:
         result: Any = group.main(args=arguments, prog_name="medseg", standalone_mode=False)
         status = result if isinstance(result, int) else 0
@@ -127,6 +131,12 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         status = _explained(error)
     raise SystemExit(status)
+
+
+def _stop(number: int, _: object) -> None:
+    """End as Ctrl-C does, not at once: what is half-written or unpacked is removed."""
+    signal.signal(number, signal.SIG_IGN)  # a second one would stop the removing
+    raise SystemExit(128 + number)
 
 
 def _explained(error: Exception) -> int:

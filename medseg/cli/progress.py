@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 LINE_SECONDS = 30.0  # between two lines in a log; an overnight run stays readable
+_MEGABYTE = 1_000_000  # bytes
 
 
 class Report:
@@ -65,6 +66,10 @@ class Report:
             if described != what:
                 self._bar.reset(self._task, description=what)
             self._bar.update(self._task, completed=done, total=total, description=what, note=note)
+
+    def unpacking(self, done: int, total: int) -> None:
+        """Say how many bytes of an archive are unpacked, in megabytes."""
+        self.show("Unpacking", done // _MEGABYTE, total // _MEGABYTE, "MB")
 
     def _line(self, what: str, done: float, total: float, note: str) -> None:
         now = time.monotonic()

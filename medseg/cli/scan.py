@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Examples:
   medseg scan STUDY
+  medseg scan study.zip
+  medseg scan /media/cdrom/DICOMDIR
   medseg scan ARCHIVE --series "modality=CT,orientation=axial,thickness<=3"
   medseg scan ARCHIVE --json > series.json
 
@@ -36,8 +38,10 @@ _PART = 8  # characters of a body part in the table; the whole is in the JSON
 def command(path: Path, rule: str | None, show_phi: bool, as_json: bool) -> int:
     """List every series under PATH: what it is, what is odd, whether it can be segmented.
 
-    PATH is a file, or a folder that is searched with all below it. Patients stay unnamed: a
-    case is a hash of its study and the series number.
+    PATH is a file, or a folder that is searched with all below it; a zip or a tar (plain, gz,
+    bz2, xz), unpacked into a temporary folder and removed at the end; or a DICOMDIR, of which
+    the files that it names are listed. Patients stay unnamed: a case is a hash of its study and
+    the series number.
     """
     from medseg.cli.console import print_json
     from medseg.cli.progress import Report
@@ -46,13 +50,17 @@ def command(path: Path, rule: str | None, show_phi: bool, as_json: bool) -> int:
     if rule is not None:
         parse_rule(rule)  # a typing error should not cost a walk
     with Report() as report:
-        found = scan(path, progress=lambda done, total: report.show("Scanning", done, total))
+        found = scan(
+            path,
+            progress=lambda done, total: report.show("Scanning", done, total),
+            unpacking=report.unpacking,
+        )
     series = found if rule is None else select(found, rule)
     if as_json:
-        print_json({"status": 0, "series": [_as_json(one, path, show_phi) for one in series],
+        print_json({"status": 0, "series": [_as_json(one, found.root, show_phi) for one in series],
                     "skipped_files": found.skipped})  # fmt: skip
     else:
-        _show(series, found, path, show_phi)
+        _show(series, found, show_phi)
     return 0
 
 
@@ -88,7 +96,7 @@ def _folder(series: Series, root: Path) -> str:
     return str(folder.relative_to(root)) if folder.is_relative_to(root) else str(folder)
 
 
-def _show(series: list[Series], found: Found, root: Path, show_phi: bool) -> None:
+def _show(series: list[Series], found: Found, show_phi: bool) -> None:
     """Print a row a series, the findings of each, and the count of what is no image."""
     from rich.table import Table
 
@@ -104,7 +112,7 @@ def _show(series: list[Series], found: Found, root: Path, show_phi: bool) -> Non
         row = [one.case, one.modality or one.form, one.body_part.lower()[:_PART], str(one.images)]
         row.append(_grid(one))
         if show_phi:
-            row.append(f"{one.description}, {_folder(one, root)}")
+            row.append(f"{one.description}, {_folder(one, found.root)}")
         table.add_row(*row, style="" if one.usable or not one.scan else "bold red")
     terminal.print(table)
     _show_findings(series)

@@ -14,6 +14,7 @@ EPILOG = """\b
 Examples:
   medseg segment STUDY --model hippocampus-mr --out results
   medseg segment scan.nii.gz -m hippocampus-mr -o results --formats nifti,png
+  medseg segment study.zip -m hippocampus-mr -o results
   medseg segment ARCHIVE -m phantom-tumor-ct -o results --resume
   medseg segment STUDY -m MODEL -o results --series "modality=CT,thickness<=3"
 
@@ -66,8 +67,8 @@ def command(
 ) -> int:
     """Segment the scan at INPUT, or every scan that qualifies under it.
 
-    INPUT is a DICOM folder or file, a NIfTI, NRRD, MetaImage or MGH file, a folder of these, or
-    a tree of studies.
+    INPUT is a DICOM folder or file, a NIfTI, NRRD, MetaImage or MGH file, a folder of these, a
+    tree of studies, a zip or a tar of any of them, or a DICOMDIR.
     """
     from medseg.batch import segment
     from medseg.batch.record import RUN_RECORD
@@ -83,7 +84,8 @@ def command(
             share = tile / tiles if tiles else 0
             report.show("Segmenting", round(done + share, 2), total, case)
 
-        run = segment(input, formats=formats, cache=cache_folder(), progress=progress, **options)
+        run = segment(input, formats=formats, cache=cache_folder(), progress=progress,
+                      unpacking=report.unpacking, **options)  # fmt: skip
     if as_json:
         print_json({"status": run.exit_status, "out": str(options["out"]),
                     "cases": [outcome.as_json() for outcome in run.outcomes]})  # fmt: skip

@@ -12,7 +12,7 @@ LONGEST_NAME = 100  # characters of a folder name; file systems end at 255 bytes
 
 def digest(text: str, digits: int) -> str:
     """Return the first hex digits of the SHA-256 of a UID or path."""
-    return hashlib.sha256(text.encode()).hexdigest()[:digits]
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:digits]
 
 
 def case_name(study_uid: str, number: int | None) -> str:

@@ -22,6 +22,7 @@ _OPENED: dict[str, Callable[[Path], ImageFile]] = {
 }
 _HEADS = {  # of files that hold voxels alone
     ".img": (".hdr",),
+    ".img.gz": (".hdr.gz", ".hdr"),
     ".raw": (".mhd", ".nhdr"),
     ".zraw": (".mhd",),
     ".raw.gz": (".nhdr",),

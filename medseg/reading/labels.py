@@ -11,7 +11,7 @@ from medseg.geometry import Geometry, axes_towards
 from medseg.labels import Label, LabelSet
 from medseg.reading.forms import form_of, opened
 from medseg.reading.image_file import raw_values
-from medseg.reading.scan import scan
+from medseg.reading.scan import Found, scan
 from medseg.volume import LabelMap, Volume
 
 LARGEST = 65535  # of uint16; more labels than any task has
@@ -26,7 +26,7 @@ def read_labels(
     ----------
     path : str or Path
         A NIfTI, NRRD, MetaImage or MGH file of whole numbers (stored as floats if need be), a
-        DICOM SEG file, or a folder with one of them.
+        DICOM SEG file, or a folder or an archive with one of them.
     labels : LabelSet, optional
         What the values mean. Without it the labels of an image file are called
         ``"Label 1"`` and so on; a SEG file names its own.
@@ -46,7 +46,8 @@ def read_labels(
         are; ``grids-differ``: they do not lie on the scan; ``labels-form-unknown``: no label
         file; and the codes of reading an image file.
     """
-    file = _label_file(Path(path))
+    listed = scan(path)  # held to the end, as long as an archive has to stay unpacked
+    file = _label_file(listed)
     if form_of(file) is None:
         from medseg.reading.segmentation import read_seg
 
@@ -69,9 +70,8 @@ def read_labels(
     return LabelMap(array, geometry, labels)
 
 
-def _label_file(path: Path) -> Path:
-    """Return the one label file at a path: itself, or the only SEG object found there."""
-    listed = scan(path)
+def _label_file(listed: Found) -> Path:
+    """Return the one label file that was found: an image file, or else a SEG object."""
     found = [one.files[0] for one in listed if one.form != "dicom"]
     found = found or [file for one in listed for file in one.files if one.modality == "SEG"]
     if len(found) != 1:

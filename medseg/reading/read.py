@@ -21,7 +21,8 @@ def read(path: str | Path, series: str | None = None, *, volume: int | None = No
     ----------
     path : str or Path
         A DICOM folder or file, or a NIfTI (``.nii``, ``.nii.gz``, ``.hdr`` with ``.img``), NRRD
-        (``.nrrd``, ``.nhdr``), MetaImage (``.mha``, ``.mhd``) or MGH (``.mgh``, ``.mgz``) file.
+        (``.nrrd``, ``.nhdr``), MetaImage (``.mha``, ``.mhd``) or MGH (``.mgh``, ``.mgz``) file,
+        or a zip, a tar or a DICOMDIR of these, see :func:`medseg.scan`.
     series : str, optional
         A rule that chooses among several: ``"modality=CT,thickness<=3"``; see
         :func:`medseg.reading.parse_rule`.
@@ -45,6 +46,14 @@ def read(path: str | Path, series: str | None = None, *, volume: int | None = No
     if series is not None:
         parse_rule(series)  # a typing error should not cost a walk
     found = scan(path)
+    try:
+        return _read(found, series, volume)
+    except BaseException:
+        found.close()
+        raise
+
+
+def _read(found: Found, series: str | None, volume: int | None) -> Volume:
     chosen = found if series is None else select(found, series)
     if not chosen:
         raise _nothing(found)

@@ -1,11 +1,11 @@
-"""A walk over files and folders: every series in them, and what was passed over."""
+"""A walk over files, folders and archives: every series there, and what was passed over."""
 
 from __future__ import annotations
 
 import os
 import stat
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,37 +13,70 @@ from medseg.dicom.private import VOLUME_DIGITS, digest, folder_name
 from medseg.dicom.require import quiet
 from medseg.errors import InputRefused
 from medseg.findings import Finding
+from medseg.reading.archive import Progress, Unpacked, kind_of, unpack
 from medseg.reading.assembling import Member, assembled
+from medseg.reading.dicomdir import directory
 from medseg.reading.forms import form_of, head_of, opened, stem_of
 from medseg.reading.headers import DICOMDIR, read_header
 from medseg.reading.image_file import ImageFile, several_volumes
 from medseg.reading.series import Series
 
-Progress = Callable[[int, int], None]
 _MAYBE_IMAGE = ("", ".dcm", ".dic", ".dicom", ".ima", ".img", ".gz")  # when a file is empty
+_ARCHIVE = "archive (give it by itself)"
 
 
 class Found(list[Series]):
-    """The series of a scan in a stable order; ``skipped`` counts other files by reason."""
+    """The series of a scan in a stable order; ``skipped`` counts other files by reason.
 
-    def __init__(self, series: Iterable[Series] = (), skipped: dict[str, int] | None = None):
+    ``root`` is the folder that was looked into; for an archive the one it was unpacked to. That
+    one vanishes with the last series or volume, or when Python ends; :meth:`close`, or leaving a
+    ``with`` block, removes it at once.
+    """
+
+    def __init__(
+        self,
+        series: Iterable[Series] = (),
+        skipped: dict[str, int] | None = None,
+        root: Path = Path(),
+    ) -> None:
         super().__init__(series)
         self.skipped = skipped or {}
+        self.root = root
+
+    def __enter__(self) -> Found:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove what an archive was unpacked to; its series cannot be read any more."""
+        for one in self:
+            if isinstance(one.keeps, Unpacked):
+                one.keeps.remove()
 
 
 @dataclass(slots=True)
 class _Walk:
     """What the files of a scan turned out to be."""
 
+    root: Path
     dicom: dict[tuple[str, str], list[Member]] = field(default_factory=lambda: defaultdict(list))
     others: list[Series] = field(default_factory=list)
     damaged: dict[tuple[Path, str], list[Path]] = field(default_factory=lambda: defaultdict(list))
     reasons: dict[str, InputRefused] = field(default_factory=dict)
     skipped: Counter[str] = field(default_factory=Counter)
+    absent: int = 0  # files that a DICOMDIR names
+
+    def name_of(self, path: Path) -> str:
+        """Return a path below the root: the same wherever an archive was unpacked."""
+        return path.relative_to(self.root).as_posix()
 
 
-def scan(path: str | Path, *, progress: Progress | None = None) -> Found:
-    """Return every series in a file or a folder tree, usable or with the reason why not.
+def scan(
+    path: str | Path, *, progress: Progress | None = None, unpacking: Progress | None = None
+) -> Found:
+    """Return every series in a file, a folder tree or an archive, or the reason why there is none.
 
     Files are told by their content; only headers are read. DICOM images are grouped by their
     UIDs, told apart into volumes and checked as stacks; each NIfTI, NRRD, MetaImage or MGH file
@@ -53,9 +86,14 @@ def scan(path: str | Path, *, progress: Progress | None = None) -> Found:
     ----------
     path : str or Path
         A file, or a folder that is walked with all below it. Links to folders are not
-        followed, hidden files are passed over.
+        followed, hidden files are passed over. A zip or a tar (plain, gz, bz2, xz) is
+        unpacked into a temporary folder, which vanishes with the last series or volume that
+        was found in it; archives inside are only counted. Of a DICOMDIR the files that it
+        names are scanned, and no others.
     progress : callable, optional
         Called with the files done and the files in all.
+    unpacking : callable, optional
+        Called while an archive is unpacked with the bytes done and the bytes in all.
 
     Returns
     -------
@@ -66,11 +104,29 @@ def scan(path: str | Path, *, progress: Progress | None = None) -> Found:
     Raises
     ------
     InputRefused
-        ``path-missing``: there is nothing at the path.
+        ``path-missing``: there is nothing at the path. ``file-unreadable``. For an archive
+        the codes of :func:`medseg.reading.archive.unpack`.
     """
-    root, walk = Path(path), _Walk()
-    files = _files_at(root, walk)
+    path = Path(path)
+    try:
+        unpacked = unpack(path, unpacking) if path.is_file() and kind_of(path) else None
+    except OSError as error:
+        raise _not_readable(error) from None
+    if unpacked is None:
+        return _scanned(path, progress)
+    try:
+        found = _scanned(unpacked.folder, progress)
+    except BaseException:
+        unpacked.remove()
+        raise
+    kept = (replace(one, keeps=unpacked) for one in found)
+    return Found(kept, found.skipped, found.root)
+
+
+def _scanned(path: Path, progress: Progress | None) -> Found:
     with quiet():
+        walk = _Walk(path if path.is_dir() else path.parent)
+        files = _files_at(path, walk)
         for done, file in enumerate(files, start=1):
             _sort_in(file, walk)
             if progress:
@@ -78,7 +134,8 @@ def scan(path: str | Path, *, progress: Progress | None = None) -> Found:
         found = [one for members in _series_of(walk) for one in assembled(members)]
     dicom = _with_neighbours(sorted(found, key=_place), walk)
     others = sorted(walk.others, key=_place)
-    return Found([*_named(dicom), *_named([*others, *_damaged_series(walk)])], dict(walk.skipped))
+    named = [*_named(dicom), *_named([*others, *_damaged_series(walk)])]
+    return Found(named, dict(walk.skipped), walk.root)
 
 
 def _files_at(root: Path, walk: _Walk) -> list[Path]:
@@ -90,6 +147,10 @@ def _files_at(root: Path, walk: _Walk) -> list[Path]:
             return sorted(_files(root, walk))
     except OSError as error:
         raise _not_readable(error) from None
+    if (named := directory(root)) is not None:
+        walk.skipped.update(named.absent)
+        walk.absent = named.absent.total()
+        return list(named.files)
     return [head_of(root) or root]  # of a pair either file may be named
 
 
@@ -117,7 +178,7 @@ def _sort_in(path: Path, walk: _Walk) -> None:
         elif status.st_size == 0:
             _note_empty(path, walk)
         elif form := form_of(path):
-            walk.others.append(_file_series(path, form))
+            walk.others.append(_file_series(path, form, walk))
         elif head := head_of(path):
             walk.skipped[f"data of a {head.suffix} file"] += 1
         else:
@@ -135,7 +196,7 @@ def _sort_in(path: Path, walk: _Walk) -> None:
 def _sort_in_dicom(path: Path, walk: _Walk) -> None:
     member = read_header(path)
     if member is None:
-        walk.skipped["no image"] += 1
+        walk.skipped[_ARCHIVE if kind_of(path) else "no image"] += 1
     elif member[0].sop_class == DICOMDIR:
         walk.skipped["DICOMDIR"] += 1
     else:
@@ -160,7 +221,7 @@ def _not_readable(error: OSError) -> InputRefused:
 def _note_damaged(path: Path, reason: InputRefused, walk: _Walk) -> None:
     walk.reasons[reason.code] = reason
     if form := form_of(path):
-        walk.others.append(_file_refused(path, form, reason))
+        walk.others.append(_file_refused(path, form, reason, walk))
     else:
         walk.damaged[path.parent, reason.code].append(path)
 
@@ -173,21 +234,27 @@ def _series_of(walk: _Walk) -> list[list[Member]]:
     return list(by_series.values())
 
 
-def _file_series(path: Path, form: str) -> Series:
+def _file_series(path: Path, form: str, walk: _Walk) -> Series:
     image = opened(path)
     findings = list(image.findings)
     if image.volumes > 1:
         findings.append(Finding("error", *several_volumes(image.volumes)))
-    return _file_listed(path, form, image, findings, do="Ask for one of them by its number")
+    do = "Ask for one of them by its number"
+    return _file_listed(path, form, image, findings, do, walk.name_of(path))
 
 
-def _file_refused(path: Path, form: str, reason: InputRefused) -> Series:
+def _file_refused(path: Path, form: str, reason: InputRefused, walk: _Walk) -> Series:
     findings = [Finding("error", reason.code, reason.found)]
-    return _file_listed(path, form, None, findings, do=reason.do)
+    return _file_listed(path, form, None, findings, reason.do, walk.name_of(path))
 
 
 def _file_listed(
-    path: Path, form: str, image: ImageFile | None, findings: Sequence[Finding], do: str
+    path: Path,
+    form: str,
+    image: ImageFile | None,
+    findings: Sequence[Finding],
+    do: str,
+    identity: str,
 ) -> Series:
     return Series(
         case=folder_name(stem_of(path)),
@@ -201,7 +268,7 @@ def _file_listed(
         findings=tuple(findings),
         thickness=image.geometry.spacing[2] if image else None,
         do=do,
-        identity=str(path),
+        identity=identity,
     )
 
 
@@ -222,26 +289,30 @@ def _damaged_series(walk: _Walk) -> list[Series]:
             ),
             do=walk.reasons[code].do,
             scan=False,
-            identity=f"{folder}/{code}",
+            identity=f"{walk.name_of(folder)}/{code}",
         )
         for (folder, code), paths in sorted(walk.damaged.items())
     ]
 
 
 def _with_neighbours(series: list[Series], walk: _Walk) -> list[Series]:
-    """Warn on images that lie beside damaged files: a slice at an end may be among those."""
+    """Warn where a slice at an end may lie among damaged files beside, or be absent."""
     beside: Counter[Path] = Counter()
     for (folder, _), paths in walk.damaged.items():
         beside[folder] += len(paths)
     marked = []
     for one in series:
-        count = sum(beside[folder] for folder in {file.parent for file in one.files})
-        if not (count and one.scan):
-            marked.append(one)
-            continue
-        words = f"{count} damaged file(s) lie beside these images and may belong to them"
-        finding = Finding("warning", "damaged-beside", words)
-        marked.append(replace(one, findings=(*one.findings, finding)))
+        notes = []
+        if count := sum(beside[folder] for folder in {file.parent for file in one.files}):
+            words = f"{count} damaged file(s) lie beside these images and may belong to them"
+            notes.append(Finding("warning", "damaged-beside", words))
+        if walk.absent:
+            words = (
+                f"{walk.absent} file(s) that the DICOMDIR names are not here: slices may be lost"
+            )
+            notes.append(Finding("warning", "dicomdir-incomplete", words))
+        noted = (*one.findings, *notes)
+        marked.append(replace(one, findings=noted) if notes and one.scan else one)
     return marked
 
 

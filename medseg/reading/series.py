@@ -51,6 +51,8 @@ class Series:
         For DICOM: each slice in array order along k.
     uid, identity : str
         Series Instance UID, and with it what tells this volume from all others; private.
+    keeps : object
+        What the files need to stay, such as the folder that an archive was unpacked to.
     """
 
     case: str
@@ -69,6 +71,7 @@ class Series:
     slices: tuple[Slice, ...] = ()
     uid: str = ""
     identity: str = ""
+    keeps: object = None
 
     def __repr__(self) -> str:
         return f"Series({self.case!r}, {self.form!r}, {self.modality!r}, {self.images} images)"
@@ -113,7 +116,7 @@ class Series:
         array, findings = read_pixels(self.slices)
         frames = tuple((one.header.path, one.frame) for one in self.slices)
         files = tuple(dict.fromkeys(path for path, _ in frames))
-        source = Source(self.case, "dicom", files, frames)
+        source = Source(self.case, "dicom", files, frames, keeps=self.keeps)
         return Volume(array, self.geometry, self.modality, source, (*self.findings, *findings))
 
     def _read_file(self, volume: int | None) -> Volume:
@@ -122,6 +125,6 @@ class Series:
 
         image = opened(self.files[0])
         array, findings = scan_values(image, volume)
-        source = Source(self.case, self.form, self.files, header=image.header)
+        source = Source(self.case, self.form, self.files, header=image.header, keeps=self.keeps)
         kept = tuple(one for one in self.findings if one.level != "error")
         return Volume(array, image.geometry, "", source, (*kept, *findings))
