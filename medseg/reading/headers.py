@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from medseg.dicom import require
+from medseg.dicom.opening import opened
 from medseg.errors import InputRefused
-from medseg.reading.wholeness import fault_of
+from medseg.reading.wholeness import check_inflated, fault_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -96,10 +97,11 @@ def read_header(path: Path) -> tuple[Header, tuple[Slice, ...]] | None:
     """
     from pydicom import dcmread
 
-    with path.open("rb") as stream:
+    with opened(path) as stream:
         start = stream.read(132)
         if start[128:] != b"DICM" and start[:2] not in (b"\x08\x00", b"\x02\x00", b"\x00\x08"):
             return None  # old archives have no preamble, but begin with group 8 or 2
+        check_inflated(stream)
         stream.seek(0)
         dataset = dcmread(stream, stop_before_pixels=True, force=True)
         bare = start[128:] != b"DICM"
@@ -143,7 +145,7 @@ def _header_of(dataset: Dataset, path: Path, stream: BinaryIO) -> Header:
         body_part=require.text(dataset, "BodyPartExamined"),
         patient=require.text(dataset, "PatientID"),
         image_type=tuple(one.upper() for one in require.texts(dataset, "ImageType")),
-        frames=require.whole(dataset, "NumberOfFrames") or 1,
+        frames=max(1, require.whole(dataset, "NumberOfFrames") or 1),
         colour=samples > 1 or photometric == "PALETTE COLOR",
         photometric=photometric,
         lossy=require.text(dataset, "LossyImageCompression") == "01",
@@ -161,7 +163,7 @@ def _slices_of(dataset: Dataset, header: Header) -> tuple[Slice, ...]:
     from medseg.reading.multiframe import FrameView, has_groups
 
     views: list[require.Attributes] = [dataset]
-    if header.frames > 1 or has_groups(dataset):
+    if not header.fault and (header.frames > 1 or has_groups(dataset)):
         views = [FrameView(dataset, n) for n in range(header.frames)]
     return tuple(_slice_of(view, header, n) for n, view in enumerate(views))
 
