@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any, Literal, Protocol
 
 _PLAIN = {"CS", "DS", "IS", "TM", "UI", "US"}  # ASCII, parted by backslashes; US two bytes
+_PLAIN_IF_ASCII = {"LO", "SH"}  # in any character set, where no escape changes it
 
 
 class Attributes(Protocol):
@@ -45,7 +46,7 @@ def value_of(attributes: Attributes, keyword: str | int) -> Any:
     """
     try:
         raw: Any = attributes.get_item(_tag(keyword)) if hasattr(attributes, "get_item") else None
-        if getattr(raw, "is_raw", False) and raw.VR in _PLAIN and isinstance(raw.value, bytes):
+        if getattr(raw, "is_raw", False) and isinstance(raw.value, bytes) and _is_plain(raw):
             return _plain(raw)
         return attributes.get(keyword)
     except Exception:  # a damaged value raises whatever its parser happens to
@@ -57,6 +58,12 @@ def _tag(keyword: str | int) -> Any:
     from pydicom.tag import Tag
 
     return Tag(keyword)
+
+
+def _is_plain(raw: Any) -> bool:
+    if raw.VR in _PLAIN_IF_ASCII:
+        return raw.value.isascii() and b"\x1b" not in raw.value
+    return raw.VR in _PLAIN
 
 
 def _plain(raw: Any) -> Any:

@@ -30,6 +30,7 @@ class _Tally:
 
     padding: int = 0
     no_slope: int = 0
+    no_intercept: int = 0
     lut: bool = False
 
 
@@ -57,6 +58,7 @@ def read_pixels(slices: Sequence[Slice]) -> tuple[np.ndarray, list[Finding]]:
             dataset = _opened(path, first)
             for (frame, k), stored in _decoded(dataset, sorted(frames)):
                 _rescale(stored, dataset, frame, planes[k], tally)
+    _check_rescale(len(slices), tally)
     _fill_padding(planes, first.header.modality, tally)
     return planes.transpose(2, 1, 0), _findings(first, len(slices), planes.size, tally)
 
@@ -95,7 +97,7 @@ def _opened(path: Path, like: Slice) -> Dataset:
 
 
 def _after_pixels() -> Callable[[int, str | None, int], bool]:
-    """Return what tells pydicom to stop after Pixel Data: junk may follow, and count for nothing."""
+    """Return what tells pydicom to stop after Pixel Data: junk may follow it."""
     met = False
 
     def stop(tag: int, vr: str | None, length: int) -> bool:
@@ -111,8 +113,10 @@ def _decoded(
 ) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
     """Yield each wanted frame ``(J, I)`` as stored, one at a time."""
     from pydicom.pixels.utils import iter_pixels
+    from pydicom.uid import RLELossless
 
-    own_bits = not dataset.file_meta.TransferSyntaxUID.is_compressed
+    syntax = dataset.file_meta.TransferSyntaxUID
+    own_bits = syntax == RLELossless or not syntax.is_compressed  # both hold words as they are
     images = iter_pixels(
         dataset,
         indices=[frame for frame, _ in frames],
@@ -158,10 +162,12 @@ def _rescale(
         tally.lut = True
     else:
         slope = require.number(view, "RescaleSlope")
+        intercept = require.number(view, "RescaleIntercept")
         tally.no_slope += not slope
+        tally.no_intercept += intercept is None
         into[...] = stored
         into *= np.float32(slope or 1)
-        into += np.float32(require.number(view, "RescaleIntercept") or 0)
+        into += np.float32(intercept or 0)
     if not np.isfinite(into).all():
         raise InputRefused("not-finite", "A rescale slope or intercept makes values infinite",
                            do="Export the series again")  # fmt: skip
@@ -199,6 +205,17 @@ def _as_stored(value: int, dataset: Dataset) -> int:
     if dataset.PixelRepresentation == 0 and value < 0:
         return value + (1 << bits)
     return value
+
+
+def _check_rescale(images: int, tally: _Tally) -> None:
+    """Refuse values of which some are rescaled and some cannot be: they have no one unit."""
+    for what, missing in (("slope", tally.no_slope), ("intercept", tally.no_intercept)):
+        if 0 < missing < images:
+            raise InputRefused(
+                "series-mixed",
+                f"{missing} of {images} images give no rescale {what}, the others do",
+                do="Export the series again; its values have no common unit",
+            )
 
 
 def _fill_padding(planes: np.ndarray, modality: str, tally: _Tally) -> None:

@@ -116,7 +116,7 @@ def _sort_in(path: Path, walk: _Walk) -> None:
             walk.skipped["no regular file"] += 1
         elif status.st_size == 0:
             _note_empty(path, walk)
-        elif is_nifti(path):
+        elif is_nifti(path) and not _is_dicom(path):
             walk.nifti.append(_nifti_series(path))
         elif path.suffix.lower() == ".img" and path.with_suffix(".hdr").exists():
             walk.skipped["data of a .hdr file"] += 1
@@ -140,6 +140,12 @@ def _sort_in_dicom(path: Path, walk: _Walk) -> None:
         walk.skipped["DICOMDIR"] += 1
     else:
         walk.dicom[member[0].study, member[0].series].append(member)
+
+
+def _is_dicom(path: Path) -> bool:
+    """Return whether a file begins as DICOM does, whatever its name."""
+    with path.open("rb") as stream:
+        return stream.read(132)[128:] == b"DICM"
 
 
 def _note_empty(path: Path, walk: _Walk) -> None:
@@ -242,7 +248,9 @@ def _with_neighbours(series: list[Series], walk: _Walk) -> list[Series]:
             continue
         words = f"{count} damaged file(s) lie beside these images and may belong to them"
         finding = Finding("warning", "damaged-beside", words)
-        marked.append(replace(one, findings=(*one.findings, finding)))
+        said = [replace(error, words=f"{error.words}; {words}") if error.level == "error" else error
+                for error in one.findings]  # fmt: skip
+        marked.append(replace(one, findings=(*said, finding)))
     return marked
 
 

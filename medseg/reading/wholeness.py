@@ -21,6 +21,7 @@ _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _RUN = 64  # bytes that two of run-length coding become at most (PS3.5 G.3.1)
 _SURE = 1000  # times that a code stream of unknown size may grow
 _BULK = {"OB", "OW", "OF", "OD", "UN"}  # their explicit element headers take 12 bytes, not 8
+_UNDEFINED = 0xFFFFFFFF  # of compressed pixels only (PS3.5 A.4)
 _ITEM = b"\xfe\xff\x00\xe0"  # the tag before each fragment of compressed pixels
 
 
@@ -50,6 +51,9 @@ def fault_of(dataset: Dataset, syntax: str, at: int, stream: BinaryIO) -> InputR
         return InputRefused("pixel-data-missing", words, do="Export the series with its images")
     if UID(syntax).is_compressed:
         return _fault_of_fragments(stream, syntax, (rows, columns), frames, expected)
+    if length == _UNDEFINED:
+        words = "The pixel data have an undefined length although they are not compressed"
+        return InputRefused("pixels-undecodable", words, do="Copy or export the series again")
     there = min(length, stored)
     return None if there >= expected else _too_few(there, expected)
 
@@ -73,6 +77,8 @@ def check_inflated(stream: BinaryIO) -> int:
         if size > _MOST_INFLATED:
             raise InputRefused("too-large", "A deflated object has more than 2 GB when inflated",
                                do="Export the series uncompressed")  # fmt: skip
+    if not inflater.eof:
+        raise truncated("its deflated data break off")
     return size
 
 
