@@ -236,12 +236,11 @@ def several_volumes(count: int) -> tuple[str, str]:
 def raw_values(nifti: Nifti, volume: int | None = None) -> np.ndarray:
     """Return the voxels ``(I, J, K)`` in their own type, or scaled where the header says so."""
     n = chosen_volume(nifti, volume)
-    with quiet(), _own_words():
-        with _proven(nifti.image) as image:
-            data = image.dataobj
-            if nifti.volumes > 1:
-                data = data[(slice(None),) * 3 + (n,)]
-            return np.asarray(data).reshape(nifti.shape, order="F")
+    with quiet(), _own_words(), _proven(nifti.image) as image:
+        data = image.dataobj
+        if nifti.volumes > 1:
+            data = data[(slice(None),) * 3 + (n,)]
+        return np.asarray(data).reshape(nifti.shape, order="F")
 
 
 @contextmanager
