@@ -14,6 +14,8 @@ Spacing = tuple[float, float, float]
 
 SAME_PLACE_MM = 1e-3  # two grids are one when no corner moves by more (dicom.md 2)
 SHEAR_COSINE = 1e-3  # axes further from square than this (0.06 degrees) are called sheared
+SMALLEST_MM, LARGEST_MM = 1e-6, 1e6  # of a voxel: beyond these a header has lost its units
+FLAT = 1e-6  # of the product of the sizes: a smaller voxel volume means axes in one plane
 _POSITIVE, _NEGATIVE = "RAS", "LPI"
 
 
@@ -52,7 +54,7 @@ class Geometry:
         affine = np.array(self.affine, dtype=np.float64)
         if affine.shape != (4, 4) or not np.isfinite(affine).all():
             raise GeometryRefused("affine-invalid", "The affine is not 4 x 4 finite numbers")
-        if not np.array_equal(affine[3], (0, 0, 0, 1)) or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        if not np.array_equal(affine[3], (0, 0, 0, 1)) or not _invertible(affine[:3, :3]):
             raise GeometryRefused("affine-invalid", "The affine cannot be inverted")
         affine.flags.writeable = False
         object.__setattr__(self, "shape", shape)
@@ -107,6 +109,14 @@ class Geometry:
         return self.shape == other.shape and bool(
             np.abs(self.corners - other.corners).max() <= tolerance_mm
         )
+
+
+def _invertible(axes: np.ndarray) -> bool:
+    """Return whether voxels have a size (a nanometre to a kilometre) and axes span a space."""
+    sizes = np.abs(axes).max(axis=0)
+    if not ((sizes > SMALLEST_MM) & (sizes < LARGEST_MM)).all():
+        return False
+    return bool(abs(np.linalg.det(axes / sizes)) > FLAT)
 
 
 def _nearest_axes(directions: np.ndarray) -> tuple[int, ...]:

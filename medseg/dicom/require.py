@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, Literal, Protocol
 
 _PLAIN = {"CS", "DS", "IS", "TM", "UI", "US"}  # ASCII, parted by backslashes; US two bytes
-_TEXT = {"LO", "SH"}  # in the character set of the file, which ASCII is a part of
+_PLAIN_IF_ASCII = {"LO", "SH"}  # in any character set, where no escape changes it
 
 
 class Attributes(Protocol):
@@ -49,18 +49,11 @@ def value_of(attributes: Attributes, keyword: str | int) -> Any:
             raw: Any = attributes.get_item(_tag(keyword))
             if raw is None:
                 return None
-            if getattr(raw, "is_raw", False) and _is_plain(raw):
+            if getattr(raw, "is_raw", False) and isinstance(raw.value, bytes) and _is_plain(raw):
                 return _plain(raw)
         return attributes.get(keyword)
     except Exception:  # a damaged value raises whatever its parser happens to
         return None
-
-
-def _is_plain(raw: Any) -> bool:
-    value = raw.value
-    if not isinstance(value, bytes):
-        return False
-    return raw.VR in _PLAIN or (raw.VR in _TEXT and value.isascii() and b"\x1b" not in value)
 
 
 @cache
@@ -68,6 +61,12 @@ def _tag(keyword: str | int) -> Any:
     from pydicom.tag import Tag
 
     return Tag(keyword)
+
+
+def _is_plain(raw: Any) -> bool:
+    if raw.VR in _PLAIN_IF_ASCII:
+        return raw.value.isascii() and b"\x1b" not in raw.value
+    return raw.VR in _PLAIN
 
 
 def _plain(raw: Any) -> Any:

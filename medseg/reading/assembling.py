@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from medseg.dicom.opening import is_damage, opened
 from medseg.dicom.private import case_name
 from medseg.errors import InputRefused
 from medseg.findings import Finding
@@ -159,8 +160,11 @@ def _decoded(header: Header) -> np.ndarray | None:
     from pydicom import dcmread
 
     try:
-        return np.asarray(dcmread(header.path, force=True).pixel_array)
-    except Exception:  # of whatever kind: then nobody can say that the two are alike
+        with opened(header.path) as stream:
+            return np.asarray(dcmread(stream, force=True).pixel_array)
+    except BaseException as error:  # of whatever kind: then nobody can say that the two are alike
+        if not is_damage(error):
+            raise
         return None
 
 

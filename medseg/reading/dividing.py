@@ -9,10 +9,11 @@ from itertools import pairwise
 
 import numpy as np
 
+from medseg.dicom.space import slice_normal
 from medseg.errors import InputRefused
 from medseg.findings import Finding
 from medseg.reading.headers import Slice
-from medseg.reading.slices import SAME_PLACE_MM, SQUARE, Stack, depths, repeats, stacked
+from medseg.reading.slices import SAME_PLACE_MM, SQUARE, Stack, depths, plane_of, repeats, stacked
 
 SAME_SPACING = 1e-3  # relative; real series agree to all digits
 MAIN_SLICES, MAIN_SHARE, STRAYS = 3, 0.8, 3  # when the rest of a series is left out (dicom.md 1.1)
@@ -24,6 +25,7 @@ _TELLS_APART = (  # where positions repeat, in the order they are tried
 )  # fmt: skip
 _SHARED = ("echo time", "temporal position", "b-value", "kernel", "units", "rescale type")
 _STRAY_BY = ("image size", "orientation")
+_STRAY_COSINE = 0.98  # 11 degrees; images turned by less are of the stack and not beside it
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -121,11 +123,19 @@ def _without_strays(groups: list[_Group]) -> tuple[list[_Group], list[Finding]]:
         return groups, []
     differing = [[name for name in _STRAY_BY if group.traits[name] != main.traits[name]]
                  for group in rest]  # fmt: skip
-    if not all(differing):
+    if not all(differing) or any(_slightly_turned(group, main) for group in rest):
         return groups, []
     names = " and ".join(sorted({name for names in differing for name in names}))
     words = f"{strays} of {len(main.slices) + strays} images differ in {names} and are left out"
     return [main], [Finding("warning", "strays-left-out", words)]
+
+
+def _slightly_turned(group: _Group, main: _Group) -> bool:
+    """Return whether images of the main group's size lie at a small angle to it."""
+    if group.traits["image size"] != main.traits["image size"]:
+        return False
+    normals = [slice_normal(plane_of(one.slices[0].orientation or ())) for one in (group, main)]
+    return bool(abs(normals[0] @ normals[1]) > _STRAY_COSINE)
 
 
 def _difference(groups: Sequence[_Group]) -> str:

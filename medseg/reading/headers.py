@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from medseg.dicom import require
+from medseg.dicom.opening import opened
 from medseg.errors import InputRefused
-from medseg.reading.wholeness import fault_of
+from medseg.reading.wholeness import check_inflated, fault_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+_T = TypeVar("_T", bound=tuple[Hashable, ...] | None)
 CT = "1.2.840.10008.5.1.4.1.1.2"
 SCANS = {  # storage classes that can be stacked to a volume; all others are listed, not read
     CT: "CT",
@@ -28,6 +31,7 @@ SCANS = {  # storage classes that can be stacked to a volume; all others are lis
     "1.2.840.10008.5.1.4.1.1.130": "enhanced PET",
 }
 DICOMDIR = "1.2.840.10008.1.3.10"
+_LOSSY = {"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"}  # JPEG that is never lossless
 _PRIVATE_B = {  # b-values in private tags: where, and how the owner of that block begins
     0x0019100C: (0x00190010, "SIEMENS"),
     0x20011003: (0x20010010, "Philips"),
@@ -105,10 +109,11 @@ def read_header(path: Path) -> tuple[Header, tuple[Slice, ...]] | None:
     """
     from pydicom import dcmread
 
-    with path.open("rb") as stream:
+    with opened(path) as stream:
         start = stream.read(132)
         if start[128:] != b"DICM" and start[:2] not in (b"\x08\x00", b"\x02\x00", b"\x00\x08"):
             return None  # old archives have no preamble, but begin with group 8 or 2
+        check_inflated(stream)
         stream.seek(0)
         dataset = dcmread(stream, stop_before_pixels=True, force=True)
         bare = start[128:] != b"DICM"
@@ -169,13 +174,13 @@ def _header_of(dataset: Dataset, path: Path, stream: BinaryIO) -> Header:
         description=require.text(dataset, "SeriesDescription"),
         body_part=require.text(dataset, "BodyPartExamined"),
         patient=require.text(dataset, "PatientID"),
-        image_type=tuple(one.upper() for one in require.texts(dataset, "ImageType")),
-        frames=require.whole(dataset, "NumberOfFrames") or 1,
+        image_type=_shared(tuple(one.upper() for one in require.texts(dataset, "ImageType"))),
+        frames=max(1, require.whole(dataset, "NumberOfFrames") or 1),
         rows=require.whole(dataset, "Rows") or 0,
         columns=require.whole(dataset, "Columns") or 0,
         colour=samples > 1 or photometric == "PALETTE COLOR",
         photometric=photometric,
-        lossy=require.text(dataset, "LossyImageCompression") == "01",
+        lossy=require.text(dataset, "LossyImageCompression") == "01" or syntax in _LOSSY,
         expected_images=require.whole(dataset, "NumberOfSlices")
         or require.whole(dataset, "ImagesInAcquisition"),
         syntax=syntax,
@@ -190,7 +195,7 @@ def _slices_of(dataset: Dataset, header: Header) -> tuple[Slice, ...]:
     from medseg.reading.multiframe import FrameView, has_groups
 
     views: list[require.Attributes] = [dataset]
-    if header.frames > 1 or has_groups(dataset):
+    if not header.fault and (header.frames > 1 or has_groups(dataset)):
         views = [FrameView(dataset, n) for n in range(header.frames)]
     return tuple(_slice_of(view, header, n) for n, view in enumerate(views))
 
@@ -203,12 +208,18 @@ def _slice_of(view: require.Attributes, header: Header, frame: int) -> Slice:
         rows=header.rows,
         columns=header.columns,
         position=require.numbers(view, "ImagePositionPatient", 3),
-        orientation=require.numbers(view, "ImageOrientationPatient", 6),
-        pixel_spacing=require.numbers(view, "PixelSpacing", 2),
+        orientation=_shared(require.numbers(view, "ImageOrientationPatient", 6)),
+        pixel_spacing=_shared(require.numbers(view, "PixelSpacing", 2)),
         thickness=thickness if thickness and thickness > 0 else None,
         number=require.whole(view, "InstanceNumber"),
         traits=_traits(view, header),
     )
+
+
+@lru_cache(maxsize=1024)
+def _shared(values: _T) -> _T:
+    """Return the first of equal values: the slices of a series need not each have its own."""
+    return values
 
 
 def _traits(view: require.Attributes, header: Header) -> dict[str, Hashable]:
@@ -218,7 +229,7 @@ def _traits(view: require.Attributes, header: Header) -> dict[str, Hashable]:
         "modality": header.modality,
         "storage class": header.sop_class,
         "frame of reference": require.text(view, "FrameOfReferenceUID"),
-        "image type": tuple(one for one in (frame_type or header.image_type)[:kept] if one),
+        "image type": _shared(tuple(n for n in (frame_type or header.image_type)[:kept] if n)),
         "stack": require.text(view, "StackID"),
         "echo time": require.number(view, "EchoTime") or require.number(view, "EchoNumbers"),
         "temporal position": require.whole(view, "TemporalPositionIdentifier"),
@@ -229,7 +240,7 @@ def _traits(view: require.Attributes, header: Header) -> dict[str, Hashable]:
         "acquisition number": require.whole(view, "AcquisitionNumber"),
         "inversion time": require.number(view, "InversionTime"),
         "flip angle": require.number(view, "FlipAngle"),
-        "kernel": require.texts(view, "ConvolutionKernel"),
+        "kernel": _shared(require.texts(view, "ConvolutionKernel")),
         "reconstruction diameter": require.number(view, "ReconstructionDiameter"),
         "acquisition time": require.text(view, "AcquisitionTime"),
         "content time": require.text(view, "ContentTime"),

@@ -129,7 +129,8 @@ def scan_values(image: ImageFile, volume: int | None = None) -> tuple[np.ndarray
     InputRefused
         ``not-finite``: there is no finite value at all; and those of :func:`chosen_volume`.
     """
-    array = raw_values(image, volume).astype(np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and so treated
+        array = raw_values(image, volume).astype(np.float32)
     finite = np.isfinite(array)
     lost = array.size - int(np.count_nonzero(finite))
     if not lost:

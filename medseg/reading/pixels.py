@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medseg.dicom import require
+from medseg.dicom.opening import is_damage, opened
 from medseg.errors import InputRefused
 from medseg.findings import Finding, Level
 from medseg.reading.headers import Slice
@@ -19,6 +20,7 @@ from medseg.reading.wholeness import truncated
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+_PIXEL_DATA = 0x7FE00010
 AIR_HU = -1024.0  # what padding outside the field of view of a CT becomes
 
 
@@ -28,6 +30,7 @@ class _Tally:
 
     padding: int = 0
     no_slope: int = 0
+    no_intercept: int = 0
     lut: bool = False
 
 
@@ -45,7 +48,7 @@ def read_pixels(slices: Sequence[Slice]) -> tuple[np.ndarray, list[Finding]]:
         ``padding-only``.
     """
     first = slices[0]
-    planes = np.empty((len(slices), first.rows, first.columns), np.float32)  # (K, J, I)
+    planes = _room_for((len(slices), first.rows, first.columns))  # (K, J, I)
     tally = _Tally()
     wanted: dict[Path, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
     for k, one in enumerate(slices):
@@ -56,22 +59,37 @@ def read_pixels(slices: Sequence[Slice]) -> tuple[np.ndarray, list[Finding]]:
             for frame, stored in _decoded(dataset, sorted(frames)):
                 for k in frames[frame]:
                     _rescale(_cut_out(stored, slices[k]), dataset, frame, planes[k], tally)
+    _check_rescale(len(slices), tally)
     _fill_padding(planes, first.header.modality, tally)
     return planes.transpose(2, 1, 0), _findings(first, len(slices), planes.size, tally)
 
 
+def _room_for(shape: tuple[int, int, int]) -> np.ndarray:
+    try:
+        return np.empty(shape, np.float32)
+    except MemoryError:
+        size = 4 * shape[0] * shape[1] * shape[2] / 2**30
+        raise InputRefused("too-large", f"The image of {size:.1f} GB does not fit into memory",
+                           do="Use a machine with more memory") from None  # fmt: skip
+
+
 def _opened(path: Path, like: Slice) -> Dataset:
-    from pydicom import dcmread
+    from pydicom.filereader import read_partial
     from pydicom.uid import UID
 
     try:
-        dataset = dcmread(path, force=True)
-    except Exception as error:  # the file was sound at the scan, so this is the disk or a change
-        reason = error.strerror if isinstance(error, OSError) else type(error).__name__
-        raise InputRefused("file-unreadable", f"A file cannot be read any more: {reason}",
+        with opened(path) as stream:
+            dataset = read_partial(stream, _after_pixels(), force=True)
+    except OSError as error:  # the file was there at the scan
+        words = f"A file cannot be read any more: {error.strerror or 'it breaks off'}"
+        raise InputRefused("file-unreadable", words,
                            do="Check the disk or the network share") from None  # fmt: skip
-    size = (like.header.rows, like.header.columns)
-    if (dataset.get("Rows"), dataset.get("Columns")) != size:
+    except Exception as error:
+        words = f"The header of an image is damaged ({type(error).__name__})"
+        raise InputRefused("file-damaged", words,
+                           do="Copy or export the file again") from None  # fmt: skip
+    sizes = require.whole(dataset, "Rows"), require.whole(dataset, "Columns")
+    if sizes != (like.header.rows, like.header.columns):
         raise InputRefused("file-changed", "A file was changed while the series was read",
                            do="Read it again when the export has ended")  # fmt: skip
     if not dataset.file_meta.get("TransferSyntaxUID"):
@@ -79,11 +97,25 @@ def _opened(path: Path, like: Slice) -> Dataset:
     return dataset
 
 
+def _after_pixels() -> Callable[[int, str | None, int], bool]:
+    """Return what tells pydicom to stop after Pixel Data: junk may follow it."""
+    met = False
+
+    def stop(tag: int, vr: str | None, length: int) -> bool:
+        nonlocal met
+        before, met = met, tag == _PIXEL_DATA
+        return before
+
+    return stop
+
+
 def _decoded(dataset: Dataset, frames: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
     """Yield each wanted frame ``(J, I)`` as stored, one at a time."""
     from pydicom.pixels.utils import iter_pixels
+    from pydicom.uid import RLELossless
 
-    own_bits = not dataset.file_meta.TransferSyntaxUID.is_compressed
+    syntax = dataset.file_meta.TransferSyntaxUID
+    own_bits = syntax == RLELossless or not syntax.is_compressed  # both hold words as they are
     images = iter_pixels(
         dataset,
         indices=frames,
@@ -93,7 +125,9 @@ def _decoded(dataset: Dataset, frames: Sequence[int]) -> Iterator[tuple[int, np.
     for wanted in frames:
         try:
             stored = next(images)
-        except Exception as error:  # decoders of six packages raise what they like
+        except BaseException as error:  # decoders of six packages raise what they like
+            if not is_damage(error):
+                raise
             if "less than expected" in str(error) or "end of" in str(error):
                 raise truncated("its pixel data end too early") from None
             raise InputRefused(
@@ -129,19 +163,32 @@ def _rescale(
     view: require.Attributes = FrameView(dataset, frame) if grouped else dataset
     padded = _padding(stored, dataset)
     if not grouped and "ModalityLUTSequence" in dataset:
-        from pydicom.pixels.processing import apply_modality_lut
-
-        into[...] = apply_modality_lut(stored, dataset)
+        into[...] = _looked_up(stored, dataset)
         tally.lut = True
     else:
         slope = require.number(view, "RescaleSlope")
+        intercept = require.number(view, "RescaleIntercept")
         tally.no_slope += not slope
+        tally.no_intercept += intercept is None
         into[...] = stored
         into *= np.float32(slope or 1)
-        into += np.float32(require.number(view, "RescaleIntercept") or 0)
+        into += np.float32(intercept or 0)
+    if not np.isfinite(into).all():
+        raise InputRefused("not-finite", "A rescale slope or intercept makes values infinite",
+                           do="Export the series again")  # fmt: skip
     if padded is not None:
         into[padded] = np.nan
         tally.padding += int(padded.sum())
+
+
+def _looked_up(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
+    from pydicom.pixels.processing import apply_modality_lut
+
+    try:
+        return apply_modality_lut(stored, dataset)
+    except Exception:  # of whatever kind: a table has three numbers and its data, or is none
+        raise InputRefused("pixels-undecodable", "The Modality LUT of an image is damaged",
+                           do="Export the series again") from None  # fmt: skip
 
 
 def _padding(stored: np.ndarray, dataset: Dataset) -> np.ndarray | None:
@@ -163,6 +210,17 @@ def _as_stored(value: int, dataset: Dataset) -> int:
     if dataset.PixelRepresentation == 0 and value < 0:
         return value + (1 << bits)
     return value
+
+
+def _check_rescale(images: int, tally: _Tally) -> None:
+    """Refuse values of which some are rescaled and some cannot be: they have no one unit."""
+    for what, missing in (("slope", tally.no_slope), ("intercept", tally.no_intercept)):
+        if 0 < missing < images:
+            raise InputRefused(
+                "series-mixed",
+                f"{missing} of {images} images give no rescale {what}, the others do",
+                do="Export the series again; its values have no common unit",
+            )
 
 
 def _fill_padding(planes: np.ndarray, modality: str, tally: _Tally) -> None:

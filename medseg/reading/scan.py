@@ -177,7 +177,7 @@ def _sort_in(path: Path, walk: _Walk) -> None:
             walk.skipped["no regular file"] += 1
         elif status.st_size == 0:
             _note_empty(path, walk)
-        elif form := form_of(path):
+        elif (form := form_of(path)) and not _is_dicom(path):
             walk.others.append(_file_series(path, form, walk))
         elif head := head_of(path):
             walk.skipped[f"data of a {head.suffix} file"] += 1
@@ -201,6 +201,12 @@ def _sort_in_dicom(path: Path, walk: _Walk) -> None:
         walk.skipped["DICOMDIR"] += 1
     else:
         walk.dicom[member[0].study, member[0].series].append(member)
+
+
+def _is_dicom(path: Path) -> bool:
+    """Return whether a file begins as DICOM does, whatever its name."""
+    with path.open("rb") as stream:
+        return stream.read(132)[128:] == b"DICM"
 
 
 def _note_empty(path: Path, walk: _Walk) -> None:
@@ -311,9 +317,16 @@ def _with_neighbours(series: list[Series], walk: _Walk) -> list[Series]:
                 f"{walk.absent} file(s) that the DICOMDIR names are not here: slices may be lost"
             )
             notes.append(Finding("warning", "dicomdir-incomplete", words))
-        noted = (*one.findings, *notes)
-        marked.append(replace(one, findings=noted) if notes and one.scan else one)
+        marked.append(_noted(one, notes) if notes and one.scan else one)
     return marked
+
+
+def _noted(series: Series, notes: Sequence[Finding]) -> Series:
+    """Add notes to a series; its refusal says them too, as one of them may be the cause."""
+    words = "; ".join(note.words for note in notes)
+    said = [replace(one, words=f"{one.words}; {words}") if one.level == "error" else one
+            for one in series.findings]  # fmt: skip
+    return replace(series, findings=(*said, *notes))
 
 
 def _place(series: Series) -> tuple[str, float, str, str]:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.pixels.utils import iter_pixels
 
 from medseg.dicom import codes, require, space
+from medseg.dicom.opening import is_damage, opened
 from medseg.errors import GeometryRefused, InputRefused
 from medseg.geometry import Geometry
 from medseg.labels import Code, Label, LabelSet, Laterality
@@ -25,9 +25,6 @@ LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"
 OFF_GRID = 0.2  # of a voxel: how far a pixel may lie from the voxel that takes it
 SAME_SLICE_MM = 0.01  # frames of two segments on one slice
 MOST_SLICES = 4096  # of a grid made from frame positions; bounds the memory it may ask for
-
-_DAMAGED = (AttributeError, EOFError, IndexError, KeyError, NotImplementedError, OSError,
-            RuntimeError, TypeError, ValueError)  # fmt: skip
 
 
 def read_seg(path: Path, onto: Volume | None = None, segments: Collection[int] = ()) -> LabelMap:
@@ -64,8 +61,8 @@ def read_seg(path: Path, onto: Volume | None = None, segments: Collection[int] =
         try:
             named = _labels(dataset)
             planes = _planes(dataset)
-        except _DAMAGED as error:
-            raise _unreadable("a part of its header is missing or damaged") from error
+        except Exception:  # likewise
+            raise _unreadable("a part of its header is missing or damaged") from None
         labels = _chosen(named, segments)
         geometry = onto.geometry if onto is not None else _geometry_of(planes)
         array = np.zeros(geometry.shape[::-1], _dtype(labels)).T  # a slice lies in one piece
@@ -77,9 +74,10 @@ def read_seg(path: Path, onto: Volume | None = None, segments: Collection[int] =
 
 def _read(path: Path) -> Dataset:
     try:
-        dataset = pydicom.dcmread(path)
-    except (InvalidDicomError, *_DAMAGED) as error:
-        raise _unreadable("it is no DICOM file, or a damaged one") from error
+        with opened(path) as stream:
+            dataset = pydicom.dcmread(stream)
+    except Exception:  # a damaged file raises whatever its parser happens to
+        raise _unreadable("it is no DICOM file, or a damaged one") from None
     if dataset.get("SOPClassUID") not in (SEGMENTATION, LABEL_MAP):
         raise InputRefused("seg-foreign", "The file is DICOM but no Segmentation",
                            do="Give the file whose modality is SEG")  # fmt: skip
@@ -282,8 +280,10 @@ def _frames(dataset: Dataset) -> Iterator[np.ndarray]:
             yield from _bits(dataset)
         else:
             yield from iter_pixels(dataset)
-    except _DAMAGED as error:
-        raise _unreadable("its pixels are damaged, or in a form that needs a decoder") from error
+    except BaseException as error:
+        if not is_damage(error):
+            raise
+        raise _unreadable("its pixels are damaged, or in a form that needs a decoder") from None
 
 
 def _bits(dataset: Dataset) -> Iterator[np.ndarray]:

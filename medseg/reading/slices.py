@@ -86,7 +86,10 @@ def stacked(slices: Sequence[Slice]) -> Stack:
     if len(ordered) == 1:
         step, findings = _step_of_one(ordered[0], normal)
     else:
-        findings = [*_check_gaps(positions @ normal), *_check_drift(positions, normal)]
+        thick = [one.thickness for one in ordered if one.thickness]
+        varied = bool(thick) and max(thick) > (1 + UNEVEN) * min(thick)
+        findings = _check_gaps(positions @ normal, varied)
+        findings += _check_drift(positions, normal)
         step = (positions[-1] - positions[0]) / (len(ordered) - 1)
     spacing = np.median(np.array([one.pixel_spacing for one in slices], dtype=float), axis=0)
     shape = (ordered[0].columns, ordered[0].rows, len(ordered))
@@ -105,8 +108,12 @@ def _step_of_one(only: Slice, normal: np.ndarray) -> tuple[np.ndarray, list[Find
     return normal * only.thickness, [Finding("warning", "one-slice", words)]
 
 
-def _check_gaps(depth: np.ndarray) -> list[Finding]:
-    """Refuse repeated, missing and unevenly spaced slices; ``depth`` is sorted, in mm."""
+def _check_gaps(depth: np.ndarray, varied: bool = False) -> list[Finding]:
+    """Refuse repeated, missing and unevenly spaced slices; ``depth`` is sorted, in mm.
+
+    Where the thickness of slices varies, a gap of two steps is no missing slice: a head CT may
+    go from 5 to 10 mm on purpose.
+    """
     gaps = np.diff(depth)  # (N - 1,) mm
     if (same := repeats(depth)) > 0:
         at = depth[int(np.argmin(gaps))]
@@ -120,7 +127,12 @@ def _check_gaps(depth: np.ndarray) -> list[Finding]:
     steps = gaps / step
     whole = np.rint(steps)
     off = float(np.abs(gaps - step).max())
-    if whole.max() >= 2 and whole.min() >= 1 and np.abs(steps - whole).max() <= UNEVEN:
+    if (
+        not varied
+        and whole.max() >= 2
+        and whole.min() >= 1
+        and np.abs(steps - whole).max() <= UNEVEN
+    ):
         _refuse_missing(depth, gaps, step, whole)
     if off > max(UNEVEN * step, SAME_PLACE_MM):
         raise InputRefused(
