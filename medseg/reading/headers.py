@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from medseg.dicom import require
 from medseg.dicom.opening import opened
 from medseg.errors import InputRefused
+from medseg.reading.encoding import PLAIN, Encoding, encoding_of
 from medseg.reading.wholeness import check_inflated, fault_of
 
 if TYPE_CHECKING:
@@ -44,7 +46,9 @@ class Header:
     """A DICOM file: what it is and where its pixels start.
 
     ``description`` and ``patient`` are private: compared, never printed. ``fault`` is why its
-    pixels cannot be read, as seen without reading them.
+    pixels cannot be read, as seen without reading them. ``encoding`` is there for one plain image
+    of numbers, whose pixels can be read without parsing the header again; ``stamp`` is the file's
+    size and time, by which a change is noticed.
     """
 
     path: Path
@@ -68,6 +72,8 @@ class Header:
     syntax: str
     pixels_at: int
     fault: InputRefused | None
+    encoding: Encoding | None
+    stamp: tuple[int, int]
 
     @property
     def scout(self) -> bool:
@@ -163,6 +169,7 @@ def _header_of(dataset: Dataset, path: Path, stream: BinaryIO) -> Header:
     photometric = require.text(dataset, "PhotometricInterpretation")
     sop_class = _sop_class(dataset)
     at = stream.tell()
+    fault = fault_of(dataset, syntax, at, stream) if sop_class in SCANS else None
     return Header(
         path=path,
         sop_class=sop_class,
@@ -185,8 +192,29 @@ def _header_of(dataset: Dataset, path: Path, stream: BinaryIO) -> Header:
         or require.whole(dataset, "ImagesInAcquisition"),
         syntax=syntax,
         pixels_at=at,
-        fault=fault_of(dataset, syntax, at, stream) if sop_class in SCANS else None,
+        fault=fault,
+        encoding=None if fault or sop_class not in SCANS else _plain_encoding(dataset, syntax),
+        stamp=stamp_of(stream),
     )
+
+
+def _plain_encoding(dataset: Dataset, syntax: str) -> Encoding | None:
+    """Return how one plain image is stored, None where it takes more to read its pixels."""
+    from medseg.reading.multiframe import has_groups
+
+    several = (require.whole(dataset, "NumberOfFrames") or 1) > 1
+    colour = (require.whole(dataset, "SamplesPerPixel") or 1) > 1
+    if syntax not in PLAIN or several or colour or has_groups(dataset):
+        return None
+    encoding = encoding_of(dataset)
+    looked_up = "ModalityLUTSequence" in dataset
+    return None if looked_up or encoding.allocated not in (8, 16) else _shared(encoding)
+
+
+def stamp_of(stream: BinaryIO) -> tuple[int, int]:
+    """Return the size and the time of change of an open file."""
+    status = os.fstat(stream.fileno())
+    return status.st_size, status.st_mtime_ns
 
 
 def _slices_of(dataset: Dataset, header: Header) -> tuple[Slice, ...]:

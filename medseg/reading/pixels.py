@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +15,9 @@ from medseg.dicom import require
 from medseg.dicom.opening import is_damage, opened
 from medseg.errors import InputRefused
 from medseg.findings import Finding, Level
-from medseg.reading.headers import Slice
-from medseg.reading.wholeness import truncated
+from medseg.reading.encoding import Encoding, encoding_of
+from medseg.reading.headers import Header, Slice, stamp_of
+from medseg.reading.wholeness import pixel_length, truncated
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -50,18 +52,60 @@ def read_pixels(slices: Sequence[Slice]) -> tuple[np.ndarray, list[Finding]]:
     first = slices[0]
     planes = _room_for((len(slices), first.rows, first.columns))  # (K, J, I)
     tally = _Tally()
-    wanted: dict[Path, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for k, one in enumerate(slices):
-        wanted[one.header.path][one.frame].append(k)  # several are the tiles of a mosaic
     with require.quiet():
-        for path, frames in wanted.items():
-            dataset = _opened(path, first)
-            for frame, stored in _decoded(dataset, sorted(frames)):
-                for k in frames[frame]:
-                    _rescale(_cut_out(stored, slices[k]), dataset, frame, planes[k], tally)
+        for k, stored, encoding in _stored(slices):
+            _fill(planes[k], stored, encoding, tally)
     _check_rescale(len(slices), tally)
     _fill_padding(planes, first.header.modality, tally)
     return planes.transpose(2, 1, 0), _findings(first, len(slices), planes.size, tally)
+
+
+def _stored(slices: Sequence[Slice]) -> Iterator[tuple[int, np.ndarray, Encoding | None]]:
+    """Yield each slice's number along k, its numbers ``(J, I)`` and what makes them values.
+
+    None in place of an encoding: these are values already, out of a Modality LUT.
+    """
+    wanted: dict[Path, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for k, one in enumerate(slices):
+        wanted[one.header.path][one.frame].append(k)  # several are the tiles of a mosaic
+    for path, frames in wanted.items():
+        header = slices[next(iter(frames.values()))[0]].header
+        images: Iterable[tuple[int, np.ndarray, Encoding | None]]
+        if header.encoding is not None:
+            images = [(0, _plain(header, header.encoding), header.encoding)]
+        else:
+            images = _decoded(_opened(path, header), sorted(frames))
+        for frame, stored, encoding in images:
+            for k in frames[frame]:
+                yield k, _cut_out(stored, slices[k]), encoding
+
+
+def _plain(header: Header, encoding: Encoding) -> np.ndarray:
+    """Return the numbers ``(J, I)`` of a plain image; its header is not parsed again."""
+    count = header.rows * header.columns
+    with _still_there(), header.path.open("rb") as stream:
+        unchanged = stamp_of(stream) == header.stamp
+        if not unchanged or pixel_length(stream, header.pixels_at, header.syntax)[0] is None:
+            raise _changed()
+        numbers = np.fromfile(stream, encoding.dtype, count)
+    if numbers.size < count:
+        raise _changed()
+    return encoding.significant(numbers.reshape(header.rows, header.columns))
+
+
+@contextmanager
+def _still_there() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:  # the file was there at the scan
+        words = f"A file cannot be read any more: {error.strerror or 'it breaks off'}"
+        raise InputRefused("file-unreadable", words,
+                           do="Check the disk or the network share") from None  # fmt: skip
+
+
+def _changed() -> InputRefused:
+    return InputRefused("file-changed", "A file was changed while the series was read",
+                        do="Read it again when the export has ended")  # fmt: skip
 
 
 def _room_for(shape: tuple[int, int, int]) -> np.ndarray:
@@ -73,27 +117,24 @@ def _room_for(shape: tuple[int, int, int]) -> np.ndarray:
                            do="Use a machine with more memory") from None  # fmt: skip
 
 
-def _opened(path: Path, like: Slice) -> Dataset:
+def _opened(path: Path, header: Header) -> Dataset:
     from pydicom.filereader import read_partial
     from pydicom.uid import UID
 
     try:
-        with opened(path) as stream:
+        with _still_there(), opened(path) as stream:
             dataset = read_partial(stream, _after_pixels(), force=True)
-    except OSError as error:  # the file was there at the scan
-        words = f"A file cannot be read any more: {error.strerror or 'it breaks off'}"
-        raise InputRefused("file-unreadable", words,
-                           do="Check the disk or the network share") from None  # fmt: skip
+    except InputRefused:
+        raise
     except Exception as error:
         words = f"The header of an image is damaged ({type(error).__name__})"
         raise InputRefused("file-damaged", words,
                            do="Copy or export the file again") from None  # fmt: skip
     sizes = require.whole(dataset, "Rows"), require.whole(dataset, "Columns")
-    if sizes != (like.header.rows, like.header.columns):
-        raise InputRefused("file-changed", "A file was changed while the series was read",
-                           do="Read it again when the export has ended")  # fmt: skip
+    if sizes != (header.rows, header.columns):
+        raise _changed()
     if not dataset.file_meta.get("TransferSyntaxUID"):
-        dataset.file_meta.TransferSyntaxUID = UID(like.header.syntax)
+        dataset.file_meta.TransferSyntaxUID = UID(header.syntax)
     return dataset
 
 
@@ -109,11 +150,16 @@ def _after_pixels() -> Callable[[int, str | None, int], bool]:
     return stop
 
 
-def _decoded(dataset: Dataset, frames: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield each wanted frame ``(J, I)`` as stored, one at a time."""
+def _decoded(
+    dataset: Dataset, frames: Sequence[int]
+) -> Iterator[tuple[int, np.ndarray, Encoding | None]]:
+    """Yield each wanted frame ``(J, I)`` as stored, one at a time, and its encoding."""
     from pydicom.pixels.utils import iter_pixels
     from pydicom.uid import RLELossless
 
+    from medseg.reading.multiframe import FrameView, has_groups
+
+    grouped = has_groups(dataset)
     syntax = dataset.file_meta.TransferSyntaxUID
     own_bits = syntax == RLELossless or not syntax.is_compressed  # both hold words as they are
     images = iter_pixels(
@@ -135,7 +181,12 @@ def _decoded(dataset: Dataset, frames: Sequence[int]) -> Iterator[tuple[int, np.
                 f"The pixel data of an image cannot be decoded ({type(error).__name__})",
                 do="Copy or export the series again, uncompressed if that is possible",
             ) from None
-        yield wanted, _significant(stored, dataset) if own_bits else stored
+        encoding = encoding_of(FrameView(dataset, wanted) if grouped else dataset)
+        numbers = encoding.significant(stored) if own_bits else stored
+        if not grouped and "ModalityLUTSequence" in dataset:
+            yield wanted, _looked_up(numbers, dataset, encoding), None
+        else:
+            yield wanted, numbers, encoding
 
 
 def _cut_out(stored: np.ndarray, one: Slice) -> np.ndarray:
@@ -144,72 +195,33 @@ def _cut_out(stored: np.ndarray, one: Slice) -> np.ndarray:
     return stored[row : row + one.rows, column : column + one.columns]
 
 
-def _significant(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
-    """Return native values without the bits outside Bits Stored, which may hold overlays."""
-    bits, allocated = dataset.BitsStored, dataset.BitsAllocated
-    if bits == allocated:
-        return stored
-    shift = dataset.HighBit + 1 - bits if "HighBit" in dataset else 0
-    drop = allocated - bits
-    return np.asarray(np.right_shift(np.left_shift(stored, drop - shift), drop))  # keeps the sign
-
-
-def _rescale(
-    stored: np.ndarray, dataset: Dataset, frame: int, into: np.ndarray, tally: _Tally
-) -> None:
-    from medseg.reading.multiframe import FrameView, has_groups
-
-    grouped = has_groups(dataset)
-    view: require.Attributes = FrameView(dataset, frame) if grouped else dataset
-    padded = _padding(stored, dataset)
-    if not grouped and "ModalityLUTSequence" in dataset:
-        into[...] = _looked_up(stored, dataset)
-        tally.lut = True
-    else:
-        slope = require.number(view, "RescaleSlope")
-        intercept = require.number(view, "RescaleIntercept")
-        tally.no_slope += not slope
-        tally.no_intercept += intercept is None
-        into[...] = stored
-        into *= np.float32(slope or 1)
-        into += np.float32(intercept or 0)
-    if not np.isfinite(into).all():
-        raise InputRefused("not-finite", "A rescale slope or intercept makes values infinite",
-                           do="Export the series again")  # fmt: skip
-    if padded is not None:
-        into[padded] = np.nan
-        tally.padding += int(padded.sum())
-
-
-def _looked_up(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
+def _looked_up(numbers: np.ndarray, dataset: Dataset, encoding: Encoding) -> np.ndarray:
+    """Return float32 values by the Modality LUT, NaN where the numbers are padding."""
     from pydicom.pixels.processing import apply_modality_lut
 
     try:
-        return apply_modality_lut(stored, dataset)
+        values = np.asarray(apply_modality_lut(numbers, dataset), np.float32)
     except Exception:  # of whatever kind: a table has three numbers and its data, or is none
         raise InputRefused("pixels-undecodable", "The Modality LUT of an image is damaged",
                            do="Export the series again") from None  # fmt: skip
+    if (padded := encoding.padded(numbers)) is not None:
+        values[padded] = np.nan
+    return values
 
 
-def _padding(stored: np.ndarray, dataset: Dataset) -> np.ndarray | None:
-    """Return where stored values are Pixel Padding Value, or in the range to its limit."""
-    one = require.whole(dataset, "PixelPaddingValue")
-    if one is None:
-        return None
-    other = require.whole(dataset, "PixelPaddingRangeLimit")
-    ends = [_as_stored(value, dataset) for value in (one, one if other is None else other)]
-    padded = (stored >= min(ends)) & (stored <= max(ends))
-    return padded if padded.any() else None
-
-
-def _as_stored(value: int, dataset: Dataset) -> int:
-    """Return a padding value as the pixels hold it: 63536 in signed data means -2000."""
-    bits = int(dataset.BitsAllocated)
-    if dataset.PixelRepresentation == 1 and value >= 1 << (bits - 1):
-        return value - (1 << bits)
-    if dataset.PixelRepresentation == 0 and value < 0:
-        return value + (1 << bits)
-    return value
+def _fill(plane: np.ndarray, stored: np.ndarray, encoding: Encoding | None, tally: _Tally) -> None:
+    """Put values into a plane ``(J, I)``, NaN where there is padding."""
+    if encoding is None:
+        plane[...] = stored
+        tally.lut = True
+        tally.padding += int(np.count_nonzero(np.isnan(plane)))
+        return
+    tally.no_slope += encoding.slope is None
+    tally.no_intercept += encoding.intercept is None
+    encoding.rescale(stored, plane)
+    if (padded := encoding.padded(stored)) is not None:
+        plane[padded] = np.nan
+        tally.padding += int(np.count_nonzero(padded))
 
 
 def _check_rescale(images: int, tally: _Tally) -> None:

@@ -45,7 +45,7 @@ def fault_of(dataset: Dataset, syntax: str, at: int, stream: BinaryIO) -> InputR
     if syntax == DeflatedExplicitVRLittleEndian:
         held = check_inflated(stream)  # with the header, so that a little too few are not seen
         return None if held >= expected else _too_few(held, expected)
-    length, stored = _pixel_length(stream, at, syntax)
+    length, stored = pixel_length(stream, at, syntax)
     if length is None:
         words = "An image has no pixel data: its file ends before them"
         return InputRefused("pixel-data-missing", words, do="Export the series with its images")
@@ -114,14 +114,18 @@ def _shown(syntax: str) -> str:
     return syntax if ours else "of a private transfer syntax"
 
 
-def _pixel_length(stream: BinaryIO, at: int, syntax: str) -> tuple[int | None, int]:
-    """Return the length that pixel data at an offset declare and the bytes that follow."""
+def pixel_length(stream: BinaryIO, at: int, syntax: str) -> tuple[int | None, int]:
+    """Return the length that pixel data at an offset declare and the bytes that follow.
+
+    The stream then stands at the first of them. None where no pixel data are.
+    """
     stream.seek(at)
     head = stream.read(12)
     order = ">" if syntax == "1.2.840.10008.1.2.2" else "<"
     if len(head) < 8 or struct.unpack(order + "HH", head[:4]) != (0x7FE0, 0x0010):
         return None, 0
-    explicit = syntax != "1.2.840.10008.1.2" and head[4:6].decode("latin1") in _BULK
+    # an implicit length would be odd there, which none is: so a wrong syntax does not mislead
+    explicit = head[4:6].decode("latin1") in _BULK
     if explicit and len(head) < 12:
         return None, 0
     size = 12 if explicit else 8

@@ -180,4 +180,6 @@ def test_a_file_that_changes_after_the_scan_is_noticed(tmp_path):
         found.read()
     assert refusal.value.code == "file-unreadable"
     found.files[0].write_bytes(keep)
-    assert found.read().array.shape == (4, 5, 6)
+    with pytest.raises(InputRefused, match="changed"):
+        found.read()
+    assert scan(tmp_path)[0].read().array.shape == (4, 5, 6)
