@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,29 +12,38 @@ import numpy as np
 from medseg.errors import InputRefused
 from medseg.geometry import Geometry, axes_towards
 from medseg.labels import Label, LabelSet
-from medseg.reading.nifti import is_nifti, opened, raw_values
+from medseg.reading.nifti import opened, raw_values
 from medseg.reading.scan import scan
 from medseg.volume import LabelMap, Volume
 
 LARGEST = 65535  # of uint16; more labels than any task has
+_FORMS = ("NIfTI", "RTSTRUCT", "SEG")
 
 
 def read_labels(
-    path: str | Path, labels: LabelSet | None = None, onto: Volume | None = None
+    path: str | Path,
+    labels: LabelSet | None = None,
+    onto: Volume | None = None,
+    only: Collection[int | str] | int | str = (),
 ) -> LabelMap:
-    """Return the label map in a NIfTI file or a DICOM segmentation.
+    """Return the label map in a NIfTI file, a DICOM SEG or an RT Structure Set.
 
     Parameters
     ----------
     path : str or Path
-        A NIfTI file of whole numbers (stored as floats if need be), a DICOM SEG file, or a
-        folder with one SEG file.
+        A NIfTI file of whole numbers (stored as floats if need be), a DICOM SEG file, a DICOM
+        RTSTRUCT file, or a folder with one of these.
     labels : LabelSet, optional
         What the values mean. Without it the labels of a NIfTI file are called
-        ``"Label 1"`` and so on; a SEG file names its own.
+        ``"Label 1"`` and so on; DICOM files name their own.
     onto : Volume, optional
-        The scan the labels belong to. They must lie on its grid, up to order and direction
-        of the axes, and are returned in its order; nothing is resampled.
+        The scan the labels belong to. NIfTI and SEG must lie on its grid, up to order and
+        direction of the axes, and are returned in its order; nothing is resampled. The
+        contours of an RTSTRUCT have no grid: they are filled on that of the scan, which has
+        to be given.
+    only : collection of int or str, optional
+        Values or names of the labels to read (segment or ROI numbers; case of names does not
+        matter), as structures that overlap have to be read one by one. All when empty.
 
     Returns
     -------
@@ -42,14 +54,43 @@ def read_labels(
     ------
     InputRefused
         ``labels-not-whole``, ``labels-out-of-range``, ``labels-unknown``: what the values
-        are; ``grids-differ``: they do not lie on the scan; ``labels-form-unknown``: no label
-        file; and the codes of reading a NIfTI file.
+        are; ``labels-missing``: one of ``only`` is not there; ``grids-differ``: they do not
+        lie on the scan; ``labels-form-unknown``: no label file, or several; and the codes of
+        reading a NIfTI file, of :func:`medseg.reading.segmentation.read_seg` and of
+        :func:`medseg.reading.rtstruct.read_rtstruct`.
     """
-    file = _label_file(Path(path))
-    if not is_nifti(file):
+    form, file = _label_file(Path(path))
+    if form == "SEG":
         from medseg.reading.segmentation import read_seg
 
-        return read_seg(file, onto)
+        return read_seg(file, onto, only)
+    if form == "RTSTRUCT":
+        from medseg.reading.rtstruct import read_rtstruct
+
+        return read_rtstruct(file, onto, only)
+    return _chosen(_read_nifti(file, labels, onto), only)
+
+
+def _label_file(path: Path) -> tuple[str, Path]:
+    """Return the form and the place of the one label file at a path."""
+    listed = scan(path)
+    forms = [("NIfTI" if one.form == "nifti" else one.modality, file)
+             for one in listed for file in one.files]  # fmt: skip
+    found = [(form, file) for form, file in forms if form in _FORMS]
+    if len(found) == 1:
+        return found[0]
+    if not found and len(listed) == 1 and not listed[0].modality:
+        raise listed[0].refusal() or AssertionError("a damaged file has its reason")
+    kinds = Counter(form for form, _ in found)
+    counted = ", ".join(f"{count} {form}" for form, count in sorted(kinds.items()))
+    raise InputRefused(
+        "labels-form-unknown",
+        f"There are {len(found)} label files here" + (f": {counted}" if found else ""),
+        do="Give one NIfTI file, DICOM SEG or RTSTRUCT",
+    )
+
+
+def _read_nifti(file: Path, labels: LabelSet | None, onto: Volume | None) -> LabelMap:
     nifti = opened(file)
     array = _whole_numbers(raw_values(nifti))
     counts = np.bincount(array.ravel(order="K"))
@@ -68,15 +109,12 @@ def read_labels(
     return LabelMap(array, geometry, labels)
 
 
-def _label_file(path: Path) -> Path:
-    """Return the one label file at a path: itself, or the only SEG object found there."""
-    listed = scan(path)
-    found = [file for one in listed for file in one.files if one.form == "nifti"]
-    found = found or [file for one in listed for file in one.files if one.modality == "SEG"]
-    if len(found) != 1:
-        raise InputRefused("labels-form-unknown", f"There are {len(found)} label files here",
-                           do="Give one NIfTI file or one DICOM segmentation")  # fmt: skip
-    return found[0]
+def _chosen(labels: LabelMap, only: Collection[int | str] | int | str) -> LabelMap:
+    kept = labels.labels.chosen(only)
+    if kept == labels.labels:
+        return labels
+    array = np.where(np.isin(labels.array, kept.values), labels.array, 0)
+    return replace(labels, array=array, labels=kept)
 
 
 def _whole_numbers(values: np.ndarray) -> np.ndarray:
