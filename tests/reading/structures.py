@@ -71,7 +71,10 @@ def refer(ds: Dataset, series: str, *images: str) -> None:
     one.ContourImageSequence = [_image(uid) for uid in images]
     study.RTReferencedSeriesSequence = [one]
     frame.FrameOfReferenceUID, frame.RTReferencedStudySequence = uid_from("frame"), [study]
-    ds.ReferencedFrameOfReferenceSequence = [*ds.get("ReferencedFrameOfReferenceSequence", ()), frame]
+    ds.ReferencedFrameOfReferenceSequence = [
+        *ds.get("ReferencedFrameOfReferenceSequence", ()),
+        frame,
+    ]
 
 
 def save(path: Path, ds: Dataset) -> Path:

@@ -51,7 +51,7 @@ def test_simple_polygons_agree_with_matplotlib(seed, corners):
     rng = np.random.default_rng(seed)
     angles = np.sort(rng.uniform(0, 2 * np.pi, corners))
     around = rng.uniform(1, 7, (corners, 1)) * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    points = around + (5.1, 4.3)  # a star about a point: no edge crosses another
+    points = np.add(around, (5.1, 4.3))  # a star about a point: no edge crosses another
     centres = np.stack(np.indices(SHAPE), axis=-1).reshape(-1, 2)
     path = Path(np.vstack([points, points[:1]]), closed=True)
     np.testing.assert_array_equal(fill(*points).ravel(), path.contains_points(centres))
