@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -93,6 +93,38 @@ class LabelSet:
             if label.value == value:
                 return label
         raise KeyError(value)
+
+    def chosen(self, only: Collection[int | str] | int | str) -> LabelSet:
+        """Return the labels with these values or names, with the parts of chosen regions.
+
+        A name is compared whole; its case counts only where labels differ in nothing else.
+        All labels when ``only`` is empty.
+
+        Raises
+        ------
+        InputRefused
+            ``labels-missing``: there is no such label; lists those there are.
+
+        Examples
+        --------
+        >>> organs = LabelSet((Label(1, "Liver"), Label(4, "Spleen"), Label(5, "GTV")))
+        >>> [label.name for label in organs.chosen(["gtv", 1])]
+        ['Liver', 'GTV']
+        """
+        wanted = (only,) if isinstance(only, int | str) else only
+        found = [label for one in wanted for label in self._called(one)]
+        kept = {value for label in found for value in (label.value, *label.region)}
+        return LabelSet(tuple(label for label in self if label.value in kept)) if found else self
+
+    def _called(self, one: int | str) -> list[Label]:
+        named = [label for label in self if one in (label.value, label.name)]
+        if not named and isinstance(one, str):
+            named = [label for label in self if label.name.lower() == one.lower()]
+        if not named:
+            there = ", ".join(f"{label.value} {label.name}" for label in self) or "none"
+            raise InputRefused("labels-missing", f"There is no label {one!r}",
+                               do=f"Choose among {there}")  # fmt: skip
+        return named
 
     @property
     def plain(self) -> tuple[Label, ...]:

@@ -108,6 +108,8 @@ class LabelMap:
         Where the voxels lie.
     labels : LabelSet
         What the values mean.
+    findings : tuple of Finding
+        What reading found odd.
 
     Raises
     ------
@@ -118,6 +120,7 @@ class LabelMap:
     array: np.ndarray
     geometry: Geometry
     labels: LabelSet = field(default_factory=LabelSet)
+    findings: tuple[Finding, ...] = ()
 
     def __post_init__(self) -> None:
         _check_fits(self.array, self.geometry)

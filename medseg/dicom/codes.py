@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from difflib import get_close_matches
+from typing import Any
 
 from medseg.errors import InputRefused
 from medseg.labels import Code, Laterality
@@ -126,6 +127,11 @@ def private_code(name: str) -> Code:
     """
     value = hashlib.sha256(name.encode()).hexdigest()[:8].upper()
     return Code(value, PRIVATE_SCHEME, name)
+
+
+def code_of(item: Any) -> Code:
+    """Return an item of a code sequence (PS3.3 table 8.8-1) as a code."""
+    return Code(item.CodeValue, item.CodingSchemeDesignator, item.get("CodeMeaning", ""))
 
 
 def side_of(modifier: Code) -> Laterality | None:

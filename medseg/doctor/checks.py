@@ -12,7 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, Literal
 
-from medseg.networks.loading import load_keras, quiet
+from medseg.networks.loading import load_keras
+from medseg.silence import silence
 
 Level = Literal["ok", "info", "warning", "error"]
 Progress = Callable[[int, int], None]
@@ -158,7 +159,7 @@ def gpu() -> Check:
     """Return whether Keras computes on a GPU."""
     from medseg.inference.machine import has_nvidia_driver
 
-    with quiet():
+    with silence():
         from medseg.training.precision import has_gpu
 
         found = has_gpu()
@@ -178,7 +179,7 @@ def onednn() -> Check:
     """
     if load_keras().backend.backend() != "tensorflow":
         return Check("oneDNN", "info", "of no concern to this Keras backend")
-    with quiet():
+    with silence():
         # TensorFlow tells it in no public place
         port = import_module("tensorflow.python.util._pywrap_util_port")
         on = bool(port.IsMklEnabled())
@@ -196,7 +197,7 @@ def onednn() -> Check:
 
 def precision() -> Check:
     """Return the Keras policy that a training takes when it may choose."""
-    with quiet():
+    with silence():
         from medseg.training.precision import cpu_has_bf16, policy_name
 
         policy = policy_name("auto")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
+
+from medseg.silence import silence
 
 
 def load_keras() -> Any:
@@ -14,22 +15,8 @@ def load_keras() -> Any:
 
     Called before the first import of Keras; later calls cost nothing.
     """
-    with quiet():
+    with silence():
         return import_module("keras")
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep back what libraries write to standard error from C++, past Python's own stream."""
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
 
 
 @contextmanager

@@ -42,6 +42,11 @@ class Encoding:
     padding: tuple[int, int] | None
 
     @property
+    def plain(self) -> bool:
+        """Whether these are bytes or words, with stored bits that lie in them."""
+        return self.allocated in (8, 16) and 0 < self.stored <= self.high + 1 <= self.allocated
+
+    @property
     def dtype(self) -> np.dtype:
         """The type of the numbers in a file of a ``PLAIN`` syntax."""
         return np.dtype(f"<{'i' if self.signed else 'u'}{self.allocated // 8}")

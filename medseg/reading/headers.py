@@ -208,7 +208,7 @@ def _plain_encoding(dataset: Dataset, syntax: str) -> Encoding | None:
         return None
     encoding = encoding_of(dataset)
     looked_up = "ModalityLUTSequence" in dataset
-    return None if looked_up or encoding.allocated not in (8, 16) else _shared(encoding)
+    return None if looked_up or not encoding.plain else _shared(encoding)
 
 
 def stamp_of(stream: BinaryIO) -> tuple[int, int]:

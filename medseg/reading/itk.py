@@ -24,6 +24,7 @@ from medseg.reading.image_file import (
     not_scalar,
     shape_and_volumes,
 )
+from medseg.silence import silence
 
 LONGEST_HEADER = 1 << 20  # bytes; those of diffusion scans with all their directions take a tenth
 LEAST_BYTES = {"raw": 1.0, "hex": 2.0, "text": 1 / 8, "gzip": 1 / 1032}
@@ -142,7 +143,8 @@ def image_file(io: str, header: TextHeader) -> ImageFile:
     if components > 1 and not header.listed:
         raise not_scalar("vector, colour or complex")
     shape, volumes = shape_and_volumes((*sizes, components) if header.listed else sizes)
-    check_spacing(np.linalg.norm(affine[:3, :3], axis=0))
+    with np.errstate(over="ignore"):  # a length beyond all numbers is refused as infinite
+        check_spacing(np.linalg.norm(affine[:3, :3], axis=0))
     size = int(np.prod(sizes, dtype=object)) * components * _bytes_of(kind)
     _check_whole(header, size)
     affine[:3] *= header.to_mm
@@ -160,22 +162,19 @@ def image_file(io: str, header: TextHeader) -> ImageFile:
 
 @contextmanager
 def _simpleitk() -> Iterator[Any]:
-    """Give SimpleITK, silenced; what it raises quotes paths and is said in our own words."""
+    """Give SimpleITK, silenced: what it prints and raises quotes paths, and we have our own words."""
     try:
         import SimpleITK
     except ImportError:
         raise InputRefused("decoder-missing", "SimpleITK, which reads this form, is not installed",
                            do="pip install 'medseg[formats]'") from None  # fmt: skip
-    told = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
-    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
     try:
-        yield SimpleITK
+        with silence():
+            yield SimpleITK
     except RuntimeError as error:
         if "allocat" in str(error):
             raise InputRefused("too-large", "The image does not fit into memory") from None
         raise damaged("SimpleITK cannot read the image") from None
-    finally:
-        SimpleITK.ProcessObject.SetGlobalWarningDisplay(told)
 
 
 def _reader(itk: Any, io: str, header: TextHeader) -> Any:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,30 +12,39 @@ import numpy as np
 from medseg.errors import InputRefused
 from medseg.geometry import Geometry, axes_towards
 from medseg.labels import Label, LabelSet
-from medseg.reading.forms import form_of, opened
+from medseg.reading.forms import opened
 from medseg.reading.image_file import raw_values
 from medseg.reading.scan import Found, scan
 from medseg.volume import LabelMap, Volume
 
 LARGEST = 65535  # of uint16; more labels than any task has
+_OBJECTS = ("RTSTRUCT", "SEG")
 
 
 def read_labels(
-    path: str | Path, labels: LabelSet | None = None, onto: Volume | None = None
+    path: str | Path,
+    labels: LabelSet | None = None,
+    onto: Volume | None = None,
+    only: Collection[int | str] | int | str = (),
 ) -> LabelMap:
-    """Return the label map in an image file or a DICOM segmentation.
+    """Return the label map in an image file, a DICOM SEG or an RT Structure Set.
 
     Parameters
     ----------
     path : str or Path
         A NIfTI, NRRD, MetaImage or MGH file of whole numbers (stored as floats if need be), a
-        DICOM SEG file, or a folder or an archive with one of them.
+        DICOM SEG file, a DICOM RTSTRUCT file, or a folder or an archive with one of these.
     labels : LabelSet, optional
         What the values mean. Without it the labels of an image file are called
-        ``"Label 1"`` and so on; a SEG file names its own.
+        ``"Label 1"`` and so on; DICOM files name their own.
     onto : Volume, optional
-        The scan the labels belong to. They must lie on its grid, up to order and direction
-        of the axes, and are returned in its order; nothing is resampled.
+        The scan the labels belong to. Image files and SEG must lie on its grid, up to order and
+        direction of the axes, and are returned in its order; nothing is resampled. The
+        contours of an RTSTRUCT have no grid: they are filled on that of the scan, which has
+        to be given.
+    only : collection of int or str, optional
+        Values or names of the labels to read (segment or ROI numbers; case of names does not
+        matter), as structures that overlap have to be read one by one. All when empty.
 
     Returns
     -------
@@ -43,15 +55,44 @@ def read_labels(
     ------
     InputRefused
         ``labels-not-whole``, ``labels-out-of-range``, ``labels-unknown``: what the values
-        are; ``grids-differ``: they do not lie on the scan; ``labels-form-unknown``: no label
-        file; and the codes of reading an image file.
+        are; ``labels-missing``: one of ``only`` is not there; ``grids-differ``: they do not
+        lie on the scan; ``labels-form-unknown``: no label file, or several; and the codes of
+        reading an image file, of :func:`medseg.reading.segmentation.read_seg` and of
+        :func:`medseg.reading.rtstruct.read_rtstruct`.
     """
     listed = scan(path)  # held to the end, as long as an archive has to stay unpacked
-    file = _label_file(listed)
-    if form_of(file) is None:
+    form, file = _label_file(listed)
+    if form == "SEG":
         from medseg.reading.segmentation import read_seg
 
-        return read_seg(file, onto)
+        return read_seg(file, onto, only)
+    if form == "RTSTRUCT":
+        from medseg.reading.rtstruct import read_rtstruct
+
+        return read_rtstruct(file, onto, only)
+    return _chosen(_read_image(file, labels, onto), only)
+
+
+def _label_file(listed: Found) -> tuple[str, Path]:
+    """Return the form and the place of the one label file that was found."""
+    found = [(one.form, one.files[0]) for one in listed if one.form != "dicom"]
+    found += [(one.modality, file) for one in listed for file in one.files
+              if one.form == "dicom" and one.modality in _OBJECTS]  # fmt: skip
+    if len(found) == 1:
+        return found[0]
+    refusal = listed[0].refusal() if len(listed) == 1 else None
+    if refusal and not listed[0].modality:  # too damaged to say what it is
+        raise refusal
+    kinds = Counter(form for form, _ in found)
+    counted = ", ".join(f"{count} {form}" for form, count in sorted(kinds.items()))
+    raise InputRefused(
+        "labels-form-unknown",
+        f"There are {len(found)} label files here" + (f": {counted}" if found else ""),
+        do="Give one image file, DICOM SEG or RTSTRUCT",
+    )
+
+
+def _read_image(file: Path, labels: LabelSet | None, onto: Volume | None) -> LabelMap:
     image = opened(file)
     array = _whole_numbers(raw_values(image))
     counts = np.bincount(array.ravel(order="K"))
@@ -70,14 +111,12 @@ def read_labels(
     return LabelMap(array, geometry, labels)
 
 
-def _label_file(listed: Found) -> Path:
-    """Return the one label file that was found: an image file, or else a SEG object."""
-    found = [one.files[0] for one in listed if one.form != "dicom"]
-    found = found or [file for one in listed for file in one.files if one.modality == "SEG"]
-    if len(found) != 1:
-        raise InputRefused("labels-form-unknown", f"There are {len(found)} label files here",
-                           do="Give one image file or one DICOM segmentation")  # fmt: skip
-    return found[0]
+def _chosen(labels: LabelMap, only: Collection[int | str] | int | str) -> LabelMap:
+    kept = labels.labels.chosen(only)
+    if kept == labels.labels:
+        return labels
+    array = np.where(np.isin(labels.array, kept.values), labels.array, 0)
+    return replace(labels, array=array, labels=kept)
 
 
 def _whole_numbers(values: np.ndarray) -> np.ndarray:

@@ -27,7 +27,9 @@ SAME_SLICE_MM = 0.01  # frames of two segments on one slice
 MOST_SLICES = 4096  # of a grid made from frame positions; bounds the memory it may ask for
 
 
-def read_seg(path: Path, onto: Volume | None = None, segments: Collection[int] = ()) -> LabelMap:
+def read_seg(
+    path: Path, onto: Volume | None = None, only: Collection[int | str] | int | str = ()
+) -> LabelMap:
     """Read a DICOM Segmentation as a label map.
 
     Every frame is placed by its plane position; slices without a frame are empty.
@@ -40,8 +42,8 @@ def read_seg(path: Path, onto: Volume | None = None, segments: Collection[int] =
         The scan that was segmented: the mask comes back on its grid, whatever the order and
         direction of its axes. Without it the grid is that of the frames, from the first to
         the last slice that has one.
-    segments : collection of int, optional
-        Segment numbers to read; all when empty.
+    only : collection of int or str, optional
+        Numbers or names of the segments to read; all when empty.
 
     Returns
     -------
@@ -52,7 +54,7 @@ def read_seg(path: Path, onto: Volume | None = None, segments: Collection[int] =
     ------
     InputRefused
         ``seg-unreadable``, ``seg-foreign``, ``seg-fractional``, ``seg-overlap``,
-        ``seg-undescribed``, ``seg-segment-missing``.
+        ``seg-undescribed``, ``labels-missing``.
     GeometryRefused
         ``seg-grid``: the frames do not lie on the voxels of the grid.
     """
@@ -63,7 +65,7 @@ def read_seg(path: Path, onto: Volume | None = None, segments: Collection[int] =
             planes = _planes(dataset)
         except Exception:  # likewise
             raise _unreadable("a part of its header is missing or damaged") from None
-        labels = _chosen(named, segments)
+        labels = named.chosen(only)
         geometry = onto.geometry if onto is not None else _geometry_of(planes)
         array = np.zeros(geometry.shape[::-1], _dtype(labels)).T  # a slice lies in one piece
         for plane, frame in zip(planes, _frames(dataset), strict=True):
@@ -104,24 +106,20 @@ def _labels(dataset: Dataset) -> LabelSet:
         if any(name == label.name for label in labels):
             name = f"{name} ({value})"
         coded = segment.SegmentedPropertyTypeCodeSequence[0]
-        modifiers = [_code(item) for item in coded.get(
+        modifiers = [codes.code_of(item) for item in coded.get(
             "SegmentedPropertyTypeModifierCodeSequence",
             segment.get("SegmentedPropertyTypeModifierCodeSequence", ()))]  # fmt: skip
         labels.append(
             Label(
                 value, name,
-                category=_code(segment.SegmentedPropertyCategoryCodeSequence[0]),
-                type=_code(coded),
+                category=codes.code_of(segment.SegmentedPropertyCategoryCodeSequence[0]),
+                type=codes.code_of(coded),
                 modifiers=tuple(one for one in modifiers if codes.side_of(one) is None),
                 laterality=_laterality(modifiers),
                 colour=_colour(segment),
             )
         )  # fmt: skip
     return LabelSet(tuple(labels))
-
-
-def _code(item: Dataset) -> Code:
-    return Code(item.CodeValue, item.CodingSchemeDesignator, item.get("CodeMeaning", ""))
 
 
 def _laterality(modifiers: Sequence[Code]) -> Laterality | None:
@@ -136,18 +134,6 @@ def _colour(segment: Dataset) -> tuple[int, int, int]:
 
     red, green, blue = CIELabColor.from_dicom_value(tuple(lab)).to_rgb(clip=True)
     return (round(red), round(green), round(blue))
-
-
-def _chosen(labels: LabelSet, segments: Collection[int]) -> LabelSet:
-    if not segments:
-        return labels
-    missing = set(segments) - {label.value for label in labels}
-    if missing:
-        raise InputRefused(
-            "seg-segment-missing",
-            f"There is no segment {min(missing)}; the file has 1 to {len(labels)}",
-        )
-    return LabelSet(tuple(label for label in labels if label.value in segments))
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +254,7 @@ def _put(numbers: np.ndarray, target: np.ndarray) -> None:
             "seg-overlap",
             f"Segments {before[overlap][0]} and {numbers[shown][overlap][0]} overlap; "
             "a label map has one value a voxel",
-            do="Read one segment at a time with segments=[...]",
+            do="Read one segment at a time with only=[...]",
         )
     target[shown] = numbers[shown]
 

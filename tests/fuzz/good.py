@@ -25,9 +25,13 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
+from medseg.geometry import Geometry
+from medseg.volume import Volume
 from tests.reading.factory import enhanced, image, stored, with_pixels
+from tests.reading.structures import SQUARE, contour, outline, structure_set
 
 MARKER = "ZZPHIZZ"  # stands for the patient: in no message, finding or repr, whatever the damage
+SCAN = Volume(np.zeros((6, 7, 4), np.float32), Geometry((6, 7, 4), np.diag([1.5, 2, 3, 1])))
 _PRIVATE = (
     "PatientName", "PatientID", "PatientComments", "OtherPatientNames", "PatientAddress",
     "AccessionNumber", "StudyID", "StudyDescription", "SeriesDescription", "ProtocolName",
@@ -150,6 +154,50 @@ def nifti(kind: type[np.generic] = np.int16, version: int = 1) -> bytes:
     return values.to_bytes()
 
 
+def structures() -> bytes:
+    """Return an RT Structure Set of two structures on the grid of ``SCAN``."""
+    loops = [contour(outline(SCAN.geometry, SQUARE, k)) for k in (1, 2)]
+    return encoded(marked(structure_set((1, "Part 1", loops), (2, "Part 2", loops[:1]))))
+
+
+def nrrd() -> bytes:
+    head = f"""NRRD0004
+# {MARKER}
+type: short
+dimension: 3
+space: left-posterior-superior
+sizes: 3 4 5
+space directions: (1.5,0,0) (0,2,0) (0,0,3)
+endian: little
+encoding: raw
+space origin: (-40,-50,-60)
+
+"""
+    return head.encode() + np.arange(60, dtype="<i2").tobytes()
+
+
+def metaimage() -> bytes:
+    head = f"""ObjectType = Image
+NDims = 3
+Comment = {MARKER}
+BinaryData = True
+BinaryDataByteOrderMSB = False
+TransformMatrix = 1 0 0 0 1 0 0 0 1
+Offset = -40 -50 -60
+ElementSpacing = 1.5 2 3
+DimSize = 3 4 5
+ElementType = MET_SHORT
+ElementDataFile = LOCAL
+"""
+    return head.encode() + np.arange(60, dtype="<i2").tobytes()
+
+
+def mgh() -> bytes:
+    affine = np.array([[-1.5, 0, 0, 40], [0, 0, 2, 50], [0, -3, 0, -60], [0, 0, 0, 1.0]])
+    values = nibabel.MGHImage(np.arange(60).reshape(3, 4, 5).astype(np.int16), affine)
+    return gzip.compress(values.to_bytes(), mtime=0)
+
+
 _ALL: dict[str, Callable[[], bytes]] = {
     "ct.dcm": ct,
     "implicit.dcm": lambda: ct(syntax=ImplicitVRLittleEndian),
@@ -165,10 +213,14 @@ _ALL: dict[str, Callable[[], bytes]] = {
     "frames.dcm": frames,
     "frames-rle.dcm": lambda: frames(EnhancedMRImageStorage, RLELossless),
     "seg.dcm": seg,
+    "structures.dcm": structures,
     "plain.nii": nifti,
     "floats.nii": lambda: nifti(np.float64),
     "second.nii": lambda: nifti(np.uint8, version=2),
     "packed.nii.gz": lambda: gzip.compress(nifti(), mtime=0),
+    "plain.nrrd": nrrd,
+    "plain.mha": metaimage,
+    "packed.mgz": mgh,
 }
 _ENCODED = {"jpegls.dcm": JPEGLSLossless, "jpeg2000.dcm": JPEG2000Lossless}
 GOOD = {name: make for name, make in _ALL.items()

@@ -313,14 +313,33 @@ def dims_absurd(data: bytes, rng: random.Random) -> bytes:
     return data[:40] + struct.pack("<8h", *whole) + data[56:]
 
 
+def line_absurd(data: bytes, rng: random.Random) -> bytes:
+    """Return a file with a header of text, one value of it changed."""
+    lines = data.split(b"\n")
+    texts = [n for n, line in enumerate(lines[:12]) if b":" in line or b"=" in line]
+    at = rng.choice(texts)
+    name, mark, _ = lines[at].partition(b":" if b":" in lines[at] else b"=")
+    lines[at] = name + mark + b" " + rng.choice(_VALUES)
+    return b"\n".join(lines)
+
+
+_VALUES = (
+    b"", b"0", b"-1", b"nan nan nan", b"1e300 1 1", b"99999 99999 99999", b"2147483648 1 1",
+    b"(1,0,0) (0,0,0) (0,0,1)", b"none", b"gzip", b"hex", b"double", b"MET_UCHAR", b"4",
+    b"../secret", b"/etc/hostname", b"LIST", b"True",
+)  # fmt: skip
+TEXT: tuple[Mutation, ...] = (line_absurd,)
 NIFTI: tuple[Mutation, ...] = (field_absurd, field_absurd, field_absurd, dims_absurd)
+
+
+_OWN = {"nii": NIFTI, "nrrd": TEXT, "mha": TEXT, "mgz": BYTES}
 
 
 def mutated(name: str, data: bytes, rng: random.Random) -> tuple[str, bytes]:
     """Return a file damaged in one to three ways of its kind, and what these are called."""
     done = []
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
-        own = NIFTI if ".nii" in name else DICOM
+        own = _OWN.get(name.split(".")[1], DICOM)
         way = rng.choice(own if rng.random() < 0.65 else BYTES)
         try:
             data = _applied(way, name, data, rng)
@@ -333,7 +352,7 @@ def mutated(name: str, data: bytes, rng: random.Random) -> tuple[str, bytes]:
 
 def _applied(way: Mutation, name: str, data: bytes, rng: random.Random) -> bytes:
     """Damage what is packed from within half of the time, and always by a way of its kind."""
-    if name.endswith(".gz") and (way in NIFTI or rng.random() < 0.5):
+    if name.endswith((".gz", ".mgz")) and (way in NIFTI or rng.random() < 0.5):
         return gzip.compress(way(gzip.decompress(data), rng), mtime=0)
     if name.startswith("deflated") and way in BYTES and rng.random() < 0.5:
         at = data.find(b"\x02\x00\x00\x00UL\x04\x00") + 12

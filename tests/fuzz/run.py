@@ -106,6 +106,7 @@ def examined(folder: Path) -> tuple[str, list[str]]:
     """Scan and read a folder in every way; return the result and all problems with it."""
     from medseg.errors import MedsegError
     from medseg.reading import read, read_labels, scan
+    from tests.fuzz.good import SCAN
 
     said, results, problems = [], [], []
     found = scan(folder)
@@ -114,6 +115,8 @@ def examined(folder: Path) -> tuple[str, list[str]]:
         said += [repr(one), *map(repr, one.slices[:2]), *map(str, one.findings)]
     actions = [lambda: read(folder), lambda: read(folder, volume=0), lambda: read_labels(folder)]
     actions += [one.read for one in found]
+    if any(one.modality == "RTSTRUCT" for one in found):
+        actions.append(lambda: read_labels(folder, onto=SCAN, only=1))
     for action in actions:
         try:
             result = action()

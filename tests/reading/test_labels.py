@@ -7,6 +7,7 @@ from medseg.geometry import Geometry
 from medseg.labels import Label, LabelSet
 from medseg.reading import read_labels
 from medseg.volume import Volume
+from tests.reading.factory import image, uid, write
 
 AFFINE = np.array([[-1.5, 0, 0, 40], [0, -2, 0, 50], [0, 0, 3, -60], [0, 0, 0, 1]])
 MASK = np.arange(60, dtype=np.uint8).reshape(3, 4, 5) % 3
@@ -91,10 +92,48 @@ def test_a_folder_must_hold_one_label_file(tmp_path):
 
 def test_a_dicom_segmentation_goes_to_its_own_reader(tmp_path, monkeypatch):
     from medseg.reading import segmentation
-    from tests.reading.factory import image, write
 
     ds = image()
     ds.SOPClassUID, ds.Modality = "1.2.840.10008.5.1.4.1.1.66.4", "SEG"
     write(tmp_path, ds)
-    monkeypatch.setattr(segmentation, "read_seg", lambda path, onto: (path.parent, onto))
-    assert read_labels(tmp_path, onto="scan") == (tmp_path, "scan")
+    monkeypatch.setattr(segmentation, "read_seg", lambda path, *more: (path.parent, *more))
+    assert read_labels(tmp_path, onto="scan", only=2) == (tmp_path, "scan", 2)
+
+
+def test_a_folder_with_label_files_of_several_kinds_is_refused_with_the_kinds(tmp_path):
+    seg, contours = image(), image(1)
+    seg.Modality, seg.SeriesInstanceUID = "SEG", uid("seg")
+    contours.Modality, contours.SeriesInstanceUID = "RTSTRUCT", uid("contours")
+    write(tmp_path, seg, contours)
+    assert "2 label files here: 1 RTSTRUCT, 1 SEG" in refused(tmp_path).found
+    save(tmp_path / "m.nii")
+    assert "3 label files here: 1 NIfTI, 1 RTSTRUCT, 1 SEG" in refused(tmp_path).found
+
+
+def test_a_damaged_label_file_says_so(tmp_path):
+    (tmp_path / "contours.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\x08\x00" * 9)
+    assert refused(tmp_path).code == "file-damaged"
+
+
+def test_labels_are_chosen_by_value_and_by_name(tmp_path):
+    path = save(tmp_path / "m.nii")
+    found = read_labels(path, only=[2])
+    np.testing.assert_array_equal(found.array, np.where(MASK == 2, 2, 0))
+    assert found.labels.values == (0, 2)
+    np.testing.assert_array_equal(read_labels(path, only="LABEL 2").array, found.array)
+    refusal = refused(path, only=["Label 3"])
+    assert refusal.code == "labels-missing"
+    assert "1 Label 1, 2 Label 2" in refusal.do
+
+
+def test_a_region_brings_its_parts_along():
+    parts = LabelSet((Label(1, "Core"), Label(2, "Edge"), Label(3, "Rest"),
+                      Label(9, "Whole", region=(1, 2))))  # fmt: skip
+    assert [label.value for label in parts.chosen("Whole")] == [1, 2, 9]
+    assert [label.value for label in parts.chosen(["rest", 1])] == [1, 3]
+
+
+def test_case_tells_labels_apart_that_differ_in_nothing_else():
+    labels = LabelSet((Label(1, "GTV"), Label(2, "gtv"), Label(3, "ctv")))
+    assert [label.value for label in labels.chosen("gtv")] == [2]
+    assert [label.value for label in labels.chosen("Gtv")] == [1, 2]

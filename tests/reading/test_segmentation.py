@@ -117,21 +117,15 @@ def test_overlapping_segments_are_refused_and_read_one_by_one(tmp_path, volume):
     masks = np.zeros((*volume.geometry.shape, 2), np.uint8)
     masks[1:4, 1:4, 2, 0], masks[3:6, 3:6, 2, 1] = 1, 1
     path = write_seg(tmp_path / "seg.dcm", volume, masks)
-    with pytest.raises(InputRefused, match=r"segments=\[") as refusal:
+    with pytest.raises(InputRefused, match=r"only=\[") as refusal:
         read_seg(path, onto=volume)
     assert refusal.value.code == "seg-overlap"
-    for n in (1, 2):
-        labels = read_seg(path, onto=volume, segments=[n])
+    for n, only in ((1, [1]), (2, "part 2")):
+        labels = read_seg(path, onto=volume, only=only)
         np.testing.assert_array_equal(labels.array, masks[..., n - 1] * n)
         assert [label.value for label in labels.labels] == [n]
-    with pytest.raises(InputRefused, match="no segment 3"):
-        read_seg(path, segments=[3])
-
-
-def test_a_segment_that_is_not_there_is_refused(tmp_path, volume, array):
-    path = write_seg(tmp_path / "seg.dcm", volume, array)
-    with pytest.raises(InputRefused, match="There is no segment 3; the file has 1 to 2"):
-        read_seg(path, segments=[2, 3])
+    with pytest.raises(InputRefused, match=r"no label 3\. Choose among 1 Part 1, 2 Part 2"):
+        read_seg(path, only=[3])
 
 
 @pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
