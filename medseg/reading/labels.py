@@ -79,8 +79,9 @@ def _label_file(path: Path) -> tuple[str, Path]:
     found = [(form, file) for form, file in forms if form in _FORMS]
     if len(found) == 1:
         return found[0]
-    if not found and len(listed) == 1 and not listed[0].modality:
-        raise listed[0].refusal() or AssertionError("a damaged file has its reason")
+    damaged = len(listed) == 1 and not listed[0].modality and listed[0].refusal()
+    if damaged:
+        raise damaged
     kinds = Counter(form for form, _ in found)
     counted = ", ".join(f"{count} {form}" for form, count in sorted(kinds.items()))
     raise InputRefused(
