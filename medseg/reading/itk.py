@@ -162,7 +162,7 @@ def image_file(io: str, header: TextHeader) -> ImageFile:
 
 @contextmanager
 def _simpleitk() -> Iterator[Any]:
-    """Give SimpleITK, silenced: what it prints and raises quotes paths, and we have our own words."""
+    """Give SimpleITK, silenced: what it prints and raises quotes paths; we have our own words."""
     try:
         import SimpleITK
     except ImportError:

@@ -80,9 +80,9 @@ def _label_file(listed: Found) -> tuple[str, Path]:
               if one.form == "dicom" and one.modality in _OBJECTS]  # fmt: skip
     if len(found) == 1:
         return found[0]
-    refusal = listed[0].refusal() if len(listed) == 1 else None
-    if refusal and not listed[0].modality:  # too damaged to say what it is
-        raise refusal
+    damaged = len(listed) == 1 and not listed[0].modality and listed[0].refusal()
+    if damaged:
+        raise damaged
     kinds = Counter(form for form, _ in found)
     counted = ", ".join(f"{count} {form}" for form, count in sorted(kinds.items()))
     raise InputRefused(

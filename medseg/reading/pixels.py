@@ -18,6 +18,7 @@ from medseg.findings import Finding, Level
 from medseg.reading.encoding import Encoding, encoding_of
 from medseg.reading.headers import Header, Slice, stamp_of
 from medseg.reading.wholeness import pixel_length, truncated
+from medseg.silence import silence
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -170,7 +171,8 @@ def _decoded(
     )
     for wanted in frames:
         try:
-            stored = next(images)
+            with silence():  # decoders in Rust print where they broke down
+                stored = next(images)
         except BaseException as error:  # decoders of six packages raise what they like
             if not is_damage(error):
                 raise

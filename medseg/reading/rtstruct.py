@@ -89,9 +89,11 @@ def read_rtstruct(
         ``rtstruct-outside``: none lies in the scan.
     """
     if onto is None:
-        raise InputRefused("rtstruct-needs-scan",
-                           "An RT Structure Set has contours but no grid, and no scan was given",
-                           do="Give the scan that it was drawn on, as onto=")  # fmt: skip
+        raise InputRefused(
+            "rtstruct-needs-scan",
+            "An RT Structure Set has no grid of its own, and no scan was given",
+            do="Give the scan that it was drawn on as the argument onto",
+        )
     notes = Notes()
     with require.quiet():
         outlines = outlines_in(path, only, notes)
