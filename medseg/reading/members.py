@@ -10,9 +10,11 @@ import stat
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
+from zlib import crc32
 
 from medseg.errors import InputRefused
 
@@ -126,7 +128,7 @@ def of(path: Path, kind: str, meter: Meter) -> Iterator[Member]:
 
 
 def _of_zip(path: Path, meter: Meter) -> Iterator[Member]:
-    """Yield members that are stored or deflated: the others' readers do not bound memory."""
+    """Yield members by the methods that can be read in bounded memory."""
     with _ZipFile(io.FileIO(path)) as file, zipfile.ZipFile(file) as archive:
         entries = archive.infolist()
         promised = sum(entry.file_size for entry in entries)
@@ -160,22 +162,35 @@ def _check_entry(entry: zipfile.ZipInfo) -> None:
     if entry.flag_bits & 0x41:  # encrypted, strongly so (APPNOTE 4.4.4)
         raise InputRefused("archive-encrypted", "The archive is locked with a password",
                            do="Unpack it yourself and give the folder")  # fmt: skip
-    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2):
         raise unsupported(f"a zip that is packed by method {entry.compress_type}")
 
 
 def _zip_blocks(
     archive: zipfile.ZipFile, entry: zipfile.ZipInfo, meter: Meter, promised: int
 ) -> Iterator[bytes]:
-    size = 0
-    with archive.open(entry) as content:  # checks the CRC at its end
+    bzipped = entry.compress_type == zipfile.ZIP_BZIP2
+    size = crc = 0
+    with archive.open(_as_stored(entry) if bzipped else entry) as stored:
+        content = bz2.BZ2File(stored) if bzipped else stored
         while block := content.read(BLOCK):
             size += len(block)
+            crc = crc32(block, crc)
             meter.count(len(block))
+            if size > entry.file_size:
+                break
             yield block
             meter.progress(meter.bytes, promised)
-    if size != entry.file_size:
-        raise EOFError
+    if (size, crc) != (entry.file_size, entry.CRC):
+        raise zipfile.BadZipFile
+
+
+def _as_stored(entry: zipfile.ZipInfo) -> zipfile.ZipInfo:
+    """Return an entry whose bytes are given as they are: ``zipfile`` unbzips without a bound."""
+    stored = copy(entry)
+    stored.compress_type, stored.file_size = zipfile.ZIP_STORED, entry.compress_size
+    del stored.CRC  # which is that of the content
+    return stored
 
 
 def _of_tar(path: Path, packing: str, meter: Meter) -> Iterator[Member]:

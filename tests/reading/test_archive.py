@@ -110,7 +110,7 @@ def save_nifti(path, values=None):
     return path
 
 
-@pytest.mark.parametrize("packing", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize("packing", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
 def test_a_zip_is_read_like_its_folder(tmp_path, study, packing):
     packed = scan(zipped(tmp_path / "odd.name", contents(study), packing))
     assert told(packed) == told(scan(study))
@@ -356,10 +356,10 @@ def test_a_disk_that_fills_meanwhile_is_told(tmp_path, monkeypatch):
 
 def bomb(path, packing):
     files = {"a.dcm": bytes(24 << 20)}
-    return zipped(path, files) if packing == "zip" else tarred(path, files, packing)
+    return zipped(path, files, packing) if packing in range(20) else tarred(path, files, packing)
 
 
-@pytest.mark.parametrize("packing", ["zip", "gz", "bz2", "xz"])
+@pytest.mark.parametrize("packing", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, "gz", "bz2", "xz"])
 def test_a_bomb_is_stopped_early_in_flat_memory(tmp_path, monkeypatch, temporary, packing):
     path = bomb(tmp_path / "bomb", packing)
     monkeypatch.setattr(members, "RATIO_FROM", 4 << 20)
@@ -384,9 +384,10 @@ def counted(count, written):
     return counting
 
 
+@pytest.mark.parametrize("packing", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
 @pytest.mark.parametrize("claim", [10, 1 << 20, (24 << 20) + 1])
-def test_a_zip_that_lies_about_its_size_is_damaged(tmp_path, monkeypatch, claim):
-    path = bomb(tmp_path / "bomb", "zip")
+def test_a_zip_that_lies_about_its_size_is_damaged(tmp_path, monkeypatch, claim, packing):
+    path = zipped(tmp_path / "bomb", {"a": bytes(24 << 20)}, packing)
     content = path.read_bytes()
     lie = content.replace(struct.pack("<L", 24 << 20), struct.pack("<L", claim))
     assert lie != content
@@ -394,7 +395,7 @@ def test_a_zip_that_lies_about_its_size_is_damaged(tmp_path, monkeypatch, claim)
     written = []
     monkeypatch.setattr(members.Meter, "count", counted(members.Meter.count, written))
     refused(path, "archive-damaged")
-    assert sum(written) <= max(claim, members.BLOCK)
+    assert sum(written) <= claim + members.BLOCK
 
 
 def test_an_extended_header_of_any_size_is_not_taken_into_memory(tmp_path):
@@ -451,10 +452,9 @@ def test_a_locked_zip_is_refused(tmp_path):
     refused(path, "archive-encrypted")
 
 
-@pytest.mark.parametrize("packing", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_a_zip_by_another_method_is_refused(tmp_path, packing):
-    words = f"method {packing}"
-    refused(zipped(tmp_path / "a", {"a": b"1"}, packing), "archive-unsupported", words)
+def test_a_zip_by_another_method_is_refused(tmp_path):
+    path = zipped(tmp_path / "a", {"a": b"1"}, zipfile.ZIP_LZMA)
+    refused(path, "archive-unsupported", "method 14")
 
 
 @pytest.mark.parametrize("magic", [b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07\x00", b"\x28\xb5\x2f\xfd"])
