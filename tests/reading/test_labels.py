@@ -107,7 +107,7 @@ def test_a_folder_with_label_files_of_several_kinds_is_refused_with_the_kinds(tm
     write(tmp_path, seg, contours)
     assert "2 label files here: 1 RTSTRUCT, 1 SEG" in refused(tmp_path).found
     save(tmp_path / "m.nii")
-    assert "3 label files here: 1 NIfTI, 1 RTSTRUCT, 1 SEG" in refused(tmp_path).found
+    assert "3 label files here: 1 RTSTRUCT, 1 SEG, 1 nifti" in refused(tmp_path).found
 
 
 def test_a_damaged_label_file_says_so(tmp_path):
