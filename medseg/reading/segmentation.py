@@ -11,6 +11,7 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.pixels.utils import iter_pixels
+from pydicom.uid import RLELossless
 
 from medseg.dicom import codes, require, space
 from medseg.dicom.opening import is_damage, opened
@@ -63,6 +64,9 @@ def read_seg(
         try:
             named = _labels(dataset)
             planes = _planes(dataset)
+            _check_whole(dataset)
+        except InputRefused:
+            raise
         except Exception:  # likewise
             raise _unreadable("a part of its header is missing or damaged") from None
         labels = named.chosen(only)
@@ -184,6 +188,17 @@ def _plane(dataset: Dataset, shared: Dataset, frame: Dataset) -> _Plane:
         require.number(measures, "SliceThickness"),
         (int(dataset.Columns), int(dataset.Rows)),
     )
+
+
+def _check_whole(dataset: Dataset) -> None:
+    """Refuse pixels that cannot fill the frames, before memory is taken for these."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    bits = int(dataset.BitsAllocated) * int(dataset.Rows) * int(dataset.Columns)
+    most = 64 if syntax == RLELossless else 1  # times that run lengths grow (PS3.5 G.3.1)
+    if syntax.is_encapsulated and syntax != RLELossless:
+        return
+    if 8 * most * len(dataset.PixelData) < bits * int(dataset.NumberOfFrames):
+        raise _unreadable("it holds fewer pixels than it claims")
 
 
 def _floats(values: Sequence[float], count: int) -> list[float]:

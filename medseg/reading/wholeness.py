@@ -36,6 +36,9 @@ def fault_of(dataset: Dataset, syntax: str, at: int, stream: BinaryIO) -> InputR
                             do="Export the series with its images")  # fmt: skip
     if undecodable := _no_decoder(syntax):
         return undecodable
+    if _at_odds(dataset, bits):
+        return InputRefused("pixels-undecodable", "The bits that an image says to be stored do not "
+                            f"fit into the {bits} it takes", do="Export it again")  # fmt: skip
     frames = max(1, require.whole(dataset, "NumberOfFrames") or 1)
     samples = require.whole(dataset, "SamplesPerPixel") or 1
     if frames > MOST_FRAMES:
@@ -106,6 +109,16 @@ def _no_decoder(syntax: str) -> InputRefused | None:
                             do="Export the series uncompressed")  # fmt: skip
     return InputRefused("decoder-missing", f"No decoder for {uid.name} ({syntax}) is installed",
                         do=f"pip install {packages_for(syntax)}")  # fmt: skip
+
+
+def _at_odds(dataset: Dataset, allocated: int) -> bool:
+    """Return whether Bits Stored and High Bit, where given, do not lie in Bits Allocated."""
+    stored, high = require.whole(dataset, "BitsStored"), require.whole(dataset, "HighBit")
+    if stored is None or stored == allocated:  # then no bit is masked, whatever High Bit says
+        return stored is None and "BitsStored" in dataset
+    if high is None:
+        return not 0 < stored < allocated or "HighBit" in dataset
+    return not 0 < stored <= high + 1 <= allocated
 
 
 def _shown(syntax: str) -> str:

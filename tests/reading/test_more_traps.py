@@ -450,6 +450,18 @@ def signed_12_bits_in_run_lengths(folder):
 
 
 @trap
+def more_bits_stored_than_there_are(folder):
+    series(folder, put(BitsStored=60001, HighBit=60000))
+    return {"bits"}
+
+
+@trap
+def a_high_bit_below_the_stored_ones(folder):
+    series(folder, put(BitsStored=12, HighBit=3))
+    return {"bits"}
+
+
+@trap
 def a_pet_in_monochrome1(folder):
     series(folder, put(SOPClassUID=PositronEmissionTomographyImageStorage, Modality="PT",
                        Units="BQML", PhotometricInterpretation="MONOCHROME1"))  # fmt: skip

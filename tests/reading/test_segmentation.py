@@ -207,12 +207,16 @@ def test_other_files_are_refused(tmp_path, volume):
         lambda seg: setattr(seg, "NumberOfFrames", 3),
         lambda seg: setattr(seg, "PixelData", seg.PixelData[:4]),
         lambda seg: delattr(seg, "PixelData"),
+        lambda seg: (setattr(seg, "Rows", 60000), setattr(seg, "Columns", 60000)),
     ],
 )
 def test_damaged_files_are_refused(tmp_path, volume, array, damage):
     path = edited(write_seg(tmp_path / "seg.dcm", volume, array), damage)
     with pytest.raises(InputRefused) as refusal:
         read_seg(path, onto=volume)
+    assert refusal.value.code == "seg-unreadable"
+    with pytest.raises(InputRefused) as refusal:
+        read_seg(path)  # whose grid would be that of the claims
     assert refusal.value.code == "seg-unreadable"
 
 
