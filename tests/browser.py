@@ -18,7 +18,13 @@ from typing import Any
 import pytest
 
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # W3C WebDriver, section 12
-NAMED = {"Enter": "\ue007", "Escape": "\ue00c", "Right": "\ue014", "Left": "\ue012", "Tab": "\ue004"}
+NAMED = {
+    "Enter": "\ue007",
+    "Escape": "\ue00c",
+    "Right": "\ue014",
+    "Left": "\ue012",
+    "Tab": "\ue004",
+}
 PATIENCE = 60.0  # seconds; a loaded machine is slow
 
 
@@ -32,7 +38,10 @@ class Browser:
         options = {
             "binary": shutil.which("chromium"),
             "args": arguments,
-            "prefs": {"download.default_directory": str(downloads)},
+            "prefs": {
+                "download.default_directory": str(downloads),
+                "profile.default_content_setting_values.automatic_downloads": 1,  # more than one
+            },
         }
         wanted = {
             "goog:chromeOptions": options,
@@ -56,6 +65,13 @@ class Browser:
         """Return what a script returns."""
         told = {"script": script, "args": list(arguments)}
         return self._send("POST", f"{self._session}/execute/sync", told)
+
+    def wait_for(self, script: str, wanted: Any) -> None:
+        """Wait until a script returns what is wanted."""
+        deadline = time.monotonic() + PATIENCE
+        while (found := self.run(script)) != wanted:
+            assert time.monotonic() < deadline, f"{found!r} in place of {wanted!r}"
+            time.sleep(0.02)
 
     def choose_file(self, selector: str, file: Path) -> None:
         """Give a file to an input, as its dialog would."""

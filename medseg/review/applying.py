@@ -192,8 +192,7 @@ def _as_json(applied: Applied, decisions_sha256: str) -> dict[str, Any]:
         "needs_edit": reasoned("needs edit"),
         "undecided": [one.case for one in applied.of("undecided")],
         "refused": [
-            {"case": one.case, "code": one.code, "why": one.reason}
-            for one in applied.of("refused")
+            {"case": one.case, "code": one.code, "why": one.reason} for one in applied.of("refused")
         ],
         "not_segmented": [asdict(one) for one in applied.missing],
     }

@@ -32,7 +32,8 @@ class Measures:
     Attributes
     ----------
     diameters_mm : dict of (float, float)
-        Long axis, and short axis at a right angle to it, of each label that occurs.
+        Long axis, and short axis at a right angle to it, of the largest connected part of each
+        label that occurs.
     touching : tuple of str
         Labels that reach the border of the scan.
     confidence : dict of float

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
 from medseg.errors import InputRefused
+from medseg.metrics import diameters, lesions_of, touches_border
 from medseg.reading import read_labels
 from medseg.review.doubts import Measures
 from medseg.review.results import Case
 from medseg.volume import LabelMap
+
+COARSER = 1.01  # spacings within a hundredth are one
 
 
 def measured(case: Case) -> Measures:
@@ -24,7 +28,28 @@ def measured(case: Case) -> Measures:
     except InputRefused:
         return Measures()
     shares = case.file("probabilities")
-    return Measures(confidence=_confidence(mask, shares) if shares else {})
+    spacing = mask.geometry.spacing
+    across = _slice_axis(spacing)
+    sized: dict[str, tuple[float, float]] = {}
+    touching = []
+    for label in labels:
+        inside = mask.array == label.value
+        if found := diameters(_largest(inside), spacing, axis=across):
+            sized[label.name] = found.long_mm, found.short_mm
+        if touches_border(inside):
+            touching.append(label.name)
+    return Measures(sized, tuple(touching), _confidence(mask, shares) if shares else {})
+
+
+def _largest(inside: np.ndarray) -> np.ndarray:
+    """Return the largest connected part: across two lesions a diameter means nothing."""
+    parts = lesions_of(inside)
+    return parts.array == 1 + int(parts.voxels.argmax()) if len(parts.voxels) > 1 else inside
+
+
+def _slice_axis(spacing: Sequence[float]) -> int:
+    """Return the axis across the slices: the coarsest, and the last where none is."""
+    return 2 if max(spacing) < COARSER * spacing[2] else int(np.argmax(spacing))
 
 
 def _confidence(mask: LabelMap, path: Path) -> dict[str, float]:

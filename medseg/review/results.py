@@ -87,6 +87,11 @@ class Case:
         return model if isinstance(model, dict) else {}
 
     @property
+    def model_name(self) -> str:
+        """Name of the model; empty where the record has none."""
+        return str(self.model.get("name", ""))
+
+    @property
     def labels(self) -> LabelSet | None:
         """What the values of the mask mean, if the record says so."""
         told = self.record.provenance.get("labels")

@@ -66,7 +66,9 @@ def test_only_accepted_masks_are_copied_and_all_others_listed(results, decided, 
 
 
 @pytest.mark.parametrize("file", ["mask.nii.gz", "seg.dcm"])
-def test_a_case_that_changed_since_is_refused_and_the_others_go_on(results, decided, tmp_path, file):
+def test_a_case_that_changed_since_is_refused_and_the_others_go_on(
+    results, decided, tmp_path, file
+):
     save(decided, decision(results, "good"), decision(results, "near"))
     (results / "good" / file).write_bytes(b"edited since")
     applied = apply(results, decided, tmp_path / "to")

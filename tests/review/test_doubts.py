@@ -1,10 +1,11 @@
 """Which masks stand out, why, and in which order."""
 
+import numpy as np
 import pytest
 
 from medseg.findings import Finding
 from medseg.review.doubts import Measures, doubts_of, order
-from medseg.review.measuring import measured
+from medseg.review.measuring import _largest, _slice_axis, measured
 from medseg.review.results import results_of
 
 
@@ -93,3 +94,23 @@ def test_the_most_doubtful_comes_first_then_the_least_sure_then_by_name(make_res
     measures = [measured(case) for case in cases]
     ordered = [cases[n].name for n in order(doubts_of(cases, measures), measures, cases)]
     assert ordered == ["z", "y", "e", "b", "c", "a", "d"]
+
+
+def test_the_border_and_the_diameters_are_measured_on_the_mask(make_results):
+    inside, edge = results_of(make_results({"a": {}, "b": {"liver": slice(0, 6)}})).cases
+    assert measured(inside).touching == ()
+    assert measured(edge).touching == ("Liver",)
+    long, short = measured(inside).diameters_mm["Lesion"]
+    assert (long, short) == pytest.approx((1, 1))
+
+
+def test_diameters_are_those_of_the_largest_part():
+    mask = np.zeros((20, 20, 5), bool)
+    mask[1:6, 2, 2] = mask[18, 18, 2] = True
+    assert np.flatnonzero(_largest(mask).any(axis=(1, 2))).tolist() == [1, 2, 3, 4, 5]
+
+
+def test_diameters_lie_in_the_plane_of_the_slices():
+    assert _slice_axis((1.0, 1.0, 1.0)) == 2
+    assert _slice_axis((5.0, 1.0, 1.0)) == 0
+    assert _slice_axis((1.0, 1.0, 5.0)) == 2

@@ -51,7 +51,13 @@ def test_each_case_has_its_picture_its_volumes_and_its_doubts(make_results):
     assert len(page.all("article")) == 3
     assert [image["loading"] for image in page.all("img")] == ["lazy"] * 2
     words = " ".join(page.texts)
-    for told in ("The mask is empty", "Liver", "0.03", "No picture was written", "There is no scan."):
+    for told in (
+        "The mask is empty",
+        "Liver",
+        "0.03",
+        "No picture was written",
+        "There is no scan.",
+    ):
         assert told in words
     judged = json.loads(re.search(r'id="cases">(.*?)</script>', sheet.path.read_text())[1])
     assert judged == [
