@@ -33,8 +33,9 @@ class Browser:
 
     def __init__(self, driver: str, downloads: Path) -> None:
         self._driver, self.downloads = driver, downloads
+        profile = downloads.parent / "profile"
         arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-                     "--window-size=1600,1000", f"--user-data-dir={downloads.parent / 'profile'}"]  # fmt: skip
+                     "--window-size=1600,1000", f"--user-data-dir={profile}"]  # fmt: skip
         options = {
             "binary": shutil.which("chromium"),
             "args": arguments,
@@ -119,7 +120,7 @@ class Browser:
 
 @contextmanager
 def browser(folder: Path) -> Iterator[Browser]:
-    """Yield a browser that keeps its profile and downloads in a folder; skip where there is none."""
+    """Yield a browser with its profile and downloads in a folder; skip where there is none."""
     driver = shutil.which("chromedriver")
     if not driver or not shutil.which("chromium"):
         pytest.skip("needs Debian's chromium and chromium-driver")

@@ -104,6 +104,5 @@ def _show_applied(applied: Applied, to: Path, as_json: bool) -> None:
             reason = f": {one.reason}" if one.reason else ""
             style = "bold red" if one.fate == "refused" else ""
             terminal.print(f"{one.case}: {one.fate}{reason}", style=style)
-    fates = ("accepted", "rejected", "needs edit", "undecided", "refused")
-    counts = ", ".join(f"{len(applied.of(fate))} {fate}" for fate in fates if applied.of(fate))
+    counts = ", ".join(f"{count} {fate}" for fate, count in applied.counts.items() if count)
     terminal.print(f"{counts}; accepted masks in {to}, every decision in worksheet.json")

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from medseg.errors import OutputFailed
 from medseg.exporting import FILES
@@ -59,6 +59,11 @@ class Applied:
     def of(self, fate: Fate) -> list[Judged]:
         """Return the cases with this fate."""
         return [one for one in self.judged if one.fate == fate]
+
+    @property
+    def counts(self) -> dict[Fate, int]:
+        """How many cases have each fate."""
+        return {fate: len(self.of(fate)) for fate in get_args(Fate)}
 
     @property
     def exit_status(self) -> int:

@@ -122,8 +122,10 @@ def _outlying(name: str, ml: float, others: Sequence[float]) -> list[Doubt]:
     z = (np.log(ml) - middle) / max(spread, LEAST_SPREAD)
     if abs(z) < OUTLYING:
         return []
-    words = (f"{name} {ml:.3g} ml is unusually {'large' if z > 0 else 'small'}: "
-             f"the median of the others is {np.exp(middle):.3g} ml (robust z {z:+.1f})")  # fmt: skip
+    words = (
+        f"{name} {ml:.3g} ml is unusually {'large' if z > 0 else 'small'}: "
+        f"the median of the others is {np.exp(middle):.3g} ml (robust z {z:+.1f})"
+    )
     weight = BORDER * float(min(abs(z), LARGEST_Z)) / LARGEST_Z + WARNING
     return [Doubt("volume", words, weight)]
 

@@ -57,11 +57,11 @@ def _confidence(mask: LabelMap, path: Path) -> dict[str, float]:
     shares = nib.Nifti1Image.from_filename(path).dataobj  # (I, J, K, classes), not loaded
     if shares.shape != (*mask.geometry.shape, mask.labels.classes):
         return {}
-    sure = {}
+    sure: dict[str, float] = {}
     for channel, label in enumerate(mask.labels.plain, start=1):
         inside = mask.array == label.value
         if inside.any():
             share = np.asarray(shares[..., channel], np.float32)  # one class at a time
             both = float(share.sum(dtype=float)) + np.count_nonzero(inside)
-            sure[label.name] = 2 * float(share[inside].sum(dtype=float)) / both
+            sure[label.name] = float(2 * share[inside].sum(dtype=float) / both)
     return sure
