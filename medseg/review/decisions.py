@@ -74,8 +74,11 @@ def load_decisions(path: Path) -> Decisions:
         text = path.read_bytes()
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
-        raise InputRefused("decisions-missing", f"The decisions cannot be read: {reason}",
-                           do="Give the decisions.json that the worksheet saved") from error  # fmt: skip
+        raise InputRefused(
+            "decisions-missing",
+            f"The decisions cannot be read: {reason}",
+            do="Give the decisions.json that the worksheet saved",
+        ) from error
     try:
         return Decisions.model_validate_json(text)
     except ValidationError as error:

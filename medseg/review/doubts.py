@@ -81,8 +81,8 @@ def _of_mask(case: Case, measured: Measures) -> list[Doubt]:
     doubts = []
     if _empty(case):
         doubts.append(Doubt("empty", "The mask is empty", EMPTY))
-    for name in measured.touching:
-        doubts.append(Doubt("border", f"{name} touches the border of the scan", BORDER))
+    doubts += [Doubt("border", f"{name} touches the border of the scan", BORDER)
+               for name in measured.touching]  # fmt: skip
     for name, sure in measured.confidence.items():
         if sure < CONFIDENT:
             weight = WARNING + 2 * WARNING * (1 - sure / CONFIDENT)
