@@ -18,6 +18,7 @@ COMMANDS = {
     "scan": ("medseg.cli.scan", "List the series under a path: what they are, what is odd."),
     "convert": ("medseg.cli.convert", "Write scans as NIfTI, geometry and values exact."),
     "segment": ("medseg.cli.segment", "Segment a scan, or every scan of a tree of studies."),
+    "worksheet": ("medseg.cli.worksheet", "Judge results on a page; export what is accepted."),
     "demo": ("medseg.cli.demo", "Segment the demo scans and compare with the known truth."),
     "models": ("medseg.cli.models", "List models and show their cards."),
     "train": ("medseg.cli.train", "Train a model as a config says."),

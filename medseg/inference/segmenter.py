@@ -145,6 +145,7 @@ class Segmenter:
         return {
             "model": {"name": package.name, "version": package.version, "hash": package.hash},
             "plan": package.plan.hash,
+            "labels": {label.name: label.value for label in package.plan.labels.plain},
             "engine": engine.name,
             "precision": engine.precision,
             "device": engine.device,

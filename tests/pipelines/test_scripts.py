@@ -9,6 +9,7 @@ import pytest
 
 from medseg.phantoms.nifti import write_nifti
 from medseg.reading import read_labels
+from tests.review.conftest import make_case
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 
@@ -71,3 +72,24 @@ def test_the_training_script_refuses_a_config_in_one_line(run, tmp_path):
     done = run("train_model.py", tmp_path / "bad.yaml", "--out", tmp_path / "out")
     assert done.returncode == 5
     assert done.stderr.splitlines()[-1].endswith("[settings-invalid]")
+
+
+def test_results_are_put_on_a_page_and_what_is_accepted_is_copied(run, tmp_path):
+    out = tmp_path / "results"
+    outcome = make_case(out, "a")
+    make_case(out, "b", liver=slice(0))
+    page = run("review_export.py", out)
+    assert page.returncode == 0, page.stderr
+    assert page.stdout.splitlines()[:2] == ["b: The mask is empty", "a: nothing stands out"]
+    assert (out / "worksheet.html").exists()
+    accepted = {"case": "a", "mask_sha256": outcome.outputs["nifti"]["sha256"],
+                "verdict": "accept", "reason": ""}  # fmt: skip
+    decisions = tmp_path / "decisions.json"
+    decisions.write_text(json.dumps({"format": 1, "reader": "", "decisions": [accepted]}))
+    copied = run("review_export.py", out, "--decisions", decisions, "--to", tmp_path / "to")
+    assert copied.returncode == 0, copied.stderr
+    assert copied.stdout.splitlines() == ["a: accepted", "b: undecided"]
+    assert (tmp_path / "to" / "a" / "mask.nii.gz").exists()
+    again = run("review_export.py", out, "--decisions", decisions, "--to", tmp_path / "to")
+    assert again.returncode == 5
+    assert again.stderr.splitlines()[-1].endswith("[output-exists]")

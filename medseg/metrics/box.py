@@ -1,0 +1,59 @@
+"""The smallest box of voxels around masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+Box = tuple[slice, ...]
+
+
+def box_of(*masks: np.ndarray) -> Box | None:
+    """Return the box around all true voxels of bool masks on one grid; None if there are none.
+
+    Examples
+    --------
+    >>> box_of(np.array([[False, False], [True, False]]))
+    (slice(1, 2, None), slice(0, 1, None))
+    """
+    boxes = [box for box in map(_box_of_one, masks) if box]
+    return joined(boxes) if boxes else None
+
+
+def joined(boxes: list[Box]) -> Box:
+    """Return the smallest box that holds one or more boxes."""
+    return tuple(
+        slice(min(one.start for one in along), max(one.stop for one in along))
+        for along in zip(*boxes, strict=True)
+    )
+
+
+def moved(box: Box, start: Box) -> Box:
+    """Return a box within another as a box of the whole image."""
+    return tuple(
+        slice(one.start + at.start, one.stop + at.start) for one, at in zip(box, start, strict=True)
+    )
+
+
+def at_border(box: Box, shape: Sequence[int]) -> bool:
+    """Return whether a box reaches an edge of an image of this shape.
+
+    An axis of one voxel has no edges: a single slice touches only within its plane.
+    """
+    return any(
+        length > 1 and (along.start == 0 or along.stop == length)
+        for along, length in zip(box, shape, strict=True)
+    )
+
+
+def _box_of_one(mask: np.ndarray) -> Box | None:
+    box: list[slice] = []
+    for axis in range(mask.ndim):  # each axis narrows what the next one looks at
+        part = mask[tuple(box)]
+        others = tuple(n for n in range(mask.ndim) if n != axis)
+        held = np.flatnonzero(part.any(axis=others))
+        if not held.size:
+            return None
+        box.append(slice(int(held[0]), int(held[-1]) + 1))
+    return tuple(box)
