@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +22,8 @@ PANELS, COLUMNS = 24, 3  # of the volume charts
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",  # text stays text: small, searchable, in the page's font
     "font.size": 9.0,
-    **{key: INK for key in ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color",
-                            "ytick.color")},
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor"), INK),
+    **dict.fromkeys(("xtick.color", "ytick.color"), INK),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "grid.color": GREY,
@@ -38,9 +39,7 @@ def boxes(
     Whiskers reach to the last case within 1.5 box lengths (Tukey). Few cases are drawn as
     dots too. Values that are not finite are left out.
     """
-    from matplotlib import rc_context
-
-    with rc_context(_STYLE):
+    with _style():
         figure, (axes,) = _figure(7.4, 0.75 + 0.34 * len(names))
         finite = [one[np.isfinite(one)] for one in values]
         few = max(map(len, finite), default=0) <= POINTS
@@ -76,11 +75,9 @@ def volumes(
     Lines are the mean difference and 1.96 standard deviations about it (Bland and Altman,
     Lancet 1986).
     """
-    from matplotlib import rc_context
-
     count = min(len(names), PANELS)
     rows = -(-count // COLUMNS)
-    with rc_context(_STYLE):
+    with _style():
         figure, axes = _figure(9.6, 2.5 * rows, rows=rows, columns=min(count, COLUMNS))
         for panel, name, one, other in zip(axes, names, reference, predicted, strict=False):
             _volume_panel(panel, _short(name), one, other)
@@ -117,9 +114,7 @@ def reliability(confidence: np.ndarray, accuracy: np.ndarray, weight: np.ndarray
         Mean probability, share that is right, and number of voxels of each bin; nan where a
         bin is empty.
     """
-    from matplotlib import rc_context
-
-    with rc_context(_STYLE):
+    with _style():
         figure, (axes,) = _figure(4.6, 4.2)
         held = weight > 0
         axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
@@ -133,9 +128,7 @@ def reliability(confidence: np.ndarray, accuracy: np.ndarray, weight: np.ndarray
 
 def free_response(false_positives: np.ndarray, sensitivity: np.ndarray) -> str:
     """Draw the share of lesions found over the false positives a scan, in steps."""
-    from matplotlib import rc_context
-
-    with rc_context(_STYLE):
+    with _style():
         figure, (axes,) = _figure(4.6, 4.2)
         axes.step(np.append(0, false_positives), np.append(0, sensitivity), where="post",
                   color=BLUE)  # fmt: skip
@@ -149,9 +142,7 @@ def differences(
     names: Sequence[str], means: np.ndarray, low: np.ndarray, high: np.ndarray, unit: str
 ) -> str:
     """Draw the mean difference of two models with its interval, a line a label."""
-    from matplotlib import rc_context
-
-    with rc_context(_STYLE):
+    with _style():
         figure, (axes,) = _figure(7.4, 0.8 + 0.3 * len(names))
         places = np.arange(len(names), 0, -1)
         axes.hlines(places, low, high, color=BLUE, linewidth=2)
@@ -162,6 +153,15 @@ def differences(
         axes.set_xlabel(unit)
         axes.grid(axis="x")
         return _svg(figure, salt=unit)
+
+
+@contextmanager
+def _style(**more: Any) -> Iterator[None]:
+    from matplotlib import rc_context
+
+    settings: Any = {**_STYLE, **more}
+    with rc_context(settings):
+        yield
 
 
 def _figure(
@@ -180,14 +180,13 @@ def _figure(
 
 def _svg(figure: Figure, salt: str) -> str:
     """Return the bare ``<svg>`` element; equal charts give equal text."""
-    from matplotlib import rc_context
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     stream = io.StringIO()
-    with rc_context({"svg.hashsalt": salt}):
-        FigureCanvasSVG(figure).print_svg(
-            stream, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        )
+    metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with _style(**{"svg.hashsalt": salt}):
+        figure.set_canvas(FigureCanvasSVG(figure))
+        figure.savefig(stream, format="svg", metadata=metadata)
     drawn = stream.getvalue()
     drawn = drawn[drawn.index("<svg") :].replace(INK, "currentColor")
     return re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)

@@ -13,7 +13,14 @@ from medseg.evaluation.judging import Judged, Options, completed, judge
 from medseg.evaluation.match import Pair, matched, read_table
 from medseg.evaluation.outcome import Evaluation
 from medseg.evaluation.statistics import bands
-from medseg.evaluation.tables import CASES, SUMMARY, write_cases, write_summary
+from medseg.evaluation.tables import (
+    CASES,
+    LESIONS,
+    SUMMARY,
+    write_cases,
+    write_lesions,
+    write_summary,
+)
 from medseg.files import make_folder
 
 REPORT = "report.html"
@@ -44,7 +51,7 @@ def evaluate(
     time. A case that cannot be judged does not stop the others; it is in no mean, and listed
     with the reason. With ``out`` three files are written, each whole or not at all:
     ``cases.csv`` (a row a case and label), ``summary.json`` and ``report.html`` (one file that
-    asks for nothing from a network).
+    asks for nothing from a network); with lesions ``lesions.csv`` too.
 
     Parameters
     ----------
@@ -92,6 +99,8 @@ def evaluate(
 
         make_folder(folder)
         write_cases(folder / CASES, result)
+        if options.lesions is not None:
+            write_lesions(folder / LESIONS, result)
         write_summary(folder / SUMMARY, result)
         write_report(folder / REPORT, result)
     return result
@@ -132,7 +141,7 @@ def _one(pair: Pair, options: Options) -> Judged:
 
 
 def _free(folder: Path, overwrite: bool) -> Path:
-    there = [name for name in (CASES, SUMMARY, REPORT) if (folder / name).exists()]
+    there = [name for name in (CASES, SUMMARY, LESIONS, REPORT) if (folder / name).exists()]
     if there and not overwrite:
         raise OutputFailed("output-exists", f"There is a {there[0]} already",
                            do="Use --overwrite to replace it")  # fmt: skip
@@ -147,4 +156,3 @@ def _grouped(pairs: Sequence[Pair], judged: Sequence[Judged], by: str) -> list[J
             do="Name a column of the manifest or of --table, or a DICOM attribute of the images",
         )  # fmt: skip
     return [replace(one, group=group) for one, group in zip(judged, groups, strict=True)]
-

@@ -24,4 +24,3 @@ def group_of(pair: Pair, judged: Judged, by: str) -> str:
     if column in names:
         return fact_of(pair.image, names[column]) if pair.image is not None else ""
     return ""
-

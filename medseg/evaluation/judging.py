@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from medseg.evaluation.labelling import named
 from medseg.evaluation.match import Pair
 from medseg.evaluation.placing import SAME_GRID_MM, Placed, placed
 from medseg.findings import Finding
-from medseg.geometry import AxisMap, Shape, Spacing, axes_towards
+from medseg.geometry import AxisMap, Geometry, Shape, Spacing, axes_towards
 from medseg.labels import Label, LabelSet
 from medseg.metrics import (
     EMPTY_POLICIES,
@@ -158,11 +159,18 @@ def judge(pair: Pair, options: Options) -> Judged:
         pair.patient,
         rows,
         soft,
-        (*both.findings, *findings),
+        (*both.findings, *_of_grid(both), *findings),
         shape=both.reference.geometry.shape,
         spacing_mm=both.reference.geometry.spacing,
         names_told=named(both.reference.labels),
     )
+
+
+def _of_grid(both: Placed) -> tuple[Finding, ...]:
+    if not both.reference.geometry.sheared:
+        return ()
+    words = "The grid is sheared (tilted gantry): distances take its axes for square"
+    return (Finding("warning", "sheared", words),)
 
 
 def _rows(both: Placed, options: Options) -> tuple[Row, ...]:
@@ -170,7 +178,16 @@ def _rows(both: Placed, options: Options) -> tuple[Row, ...]:
     spacing: Sequence[float] = both.reference.geometry.spacing
     if truth.shape[2] == 1:  # a picture or a single slice: borders are lines, not surfaces
         truth, predicted, spacing = truth[..., 0], predicted[..., 0], spacing[:2]
-    return _scored(truth, predicted, spacing, both.reference.labels, options)
+    rows = _scored(truth, predicted, spacing, both.reference.labels, options)
+    grid = both.reference.geometry
+    return tuple(_with_true_volumes(row, grid) for row in rows) if grid.sheared else rows
+
+
+def _with_true_volumes(row: Row, grid: Geometry) -> Row:
+    """Correct volumes of a sheared grid: a voxel has less than the product of its sides."""
+    share = grid.voxel_mm3 / math.prod(grid.spacing)
+    scaled = {name: row.scores[name] * share for name in ("volume_ml", "reference_ml")}
+    return replace(row, scores={**row.scores, **scaled})
 
 
 def _scored(
@@ -264,7 +281,8 @@ class _Soft:
     def of_label(self, label: Label) -> np.ndarray:
         """Return the probability of a label, or of a region: the sum of its labels'."""
         group = label.region or (label.value,)
-        return np.sum([self.of_class(self.values.index(value)) for value in group], axis=0)
+        first, *others = (self.of_class(self.values.index(value)) for value in group)
+        return sum(others, first)
 
     def calibration(self, both: Placed) -> Calibration:
         truth = both.reference.array

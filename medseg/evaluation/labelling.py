@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from pydantic import RootModel
+from pydantic import RootModel, model_validator
 
-from medseg.errors import InputRefused, PlanRefused
+from medseg.errors import InputRefused
 from medseg.findings import Finding
 from medseg.labels import Label, LabelSet
 from medseg.settings import load_settings
@@ -19,6 +19,17 @@ from medseg.volume import LabelMap
 class _Listed(RootModel[tuple[Label, ...]]):
     """A LABELS.yaml: a list of value, name, category, type, laterality, colour, region."""
 
+    @model_validator(mode="after")
+    def _labels_go_together(self) -> _Listed:
+        labels = LabelSet(self.root)
+        plain = {label.value for label in labels.plain}
+        for label in labels:
+            if unknown := set(label.region) - plain:
+                raise ValueError(
+                    f"the region {label.name} has the value {min(unknown)}, which is no plain label"
+                )
+        return self
+
 
 def load_labels(path: Path) -> LabelSet:
     """Return the labels that a LABELS.yaml lists.
@@ -26,18 +37,10 @@ def load_labels(path: Path) -> LabelSet:
     Raises
     ------
     PlanRefused
-        ``settings-missing``, ``settings-invalid``: with file, line and key.
-    InputRefused
-        ``labels-invalid``: a value or name comes twice, or a region of what is not listed.
+        ``settings-missing``, ``settings-invalid``: with file, line and key; also where a value
+        or name comes twice, or a region has a value that is not listed.
     """
-    labels = LabelSet(load_settings(path, _Listed).root)
-    plain = {label.value for label in labels.plain}
-    for label in labels:
-        if unknown := set(label.region) - plain:
-            raise PlanRefused("settings-invalid",
-                              f"{path.name}: the region {label.name} has the value "
-                              f"{min(unknown)}, which is no plain label")  # fmt: skip
-    return labels
+    return LabelSet(load_settings(path, _Listed).root)
 
 
 def agreed(

@@ -111,7 +111,7 @@ def _pair(
     about: Mapping[str, Mapping[str, str]],
 ) -> Pair:
     refusal = _refusal(found.get(case, ()), truths.get(case, ()))
-    images = scans.get(case) or scans.get(case + _CHANNEL) or [None]
+    images = scans.get(case) or scans.get(case + _CHANNEL) or []
     prediction = next(iter(found.get(case, ())), None)
     probabilities = next(iter(soft.get(case, ())), None)
     if probabilities is None and prediction is not None and prediction.name in MASKS:

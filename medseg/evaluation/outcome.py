@@ -93,9 +93,7 @@ class Evaluation:
         """Names of the groups, sorted."""
         return tuple(sorted({case.group for case in self.done} - {""}, key=_by_number))
 
-    def values(
-        self, label: int, score: str, cases: Sequence[Judged] | None = None
-    ) -> np.ndarray:
+    def values(self, label: int, score: str, cases: Sequence[Judged] | None = None) -> np.ndarray:
         """Return one score of one label in each case, nan where it does not count."""
         cases = self.done if cases is None else cases
         return np.array([case.row(label).scores.get(score, np.nan) for case in cases], float)

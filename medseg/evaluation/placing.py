@@ -68,7 +68,8 @@ def placed(
     """
     assert pair.reference is not None
     files = [path for path in (pair.prediction, pair.reference) if path is not None]
-    image, findings = (None, ())
+    image: Volume | None = None
+    findings: tuple[Finding, ...] = ()
     if scan or not all(is_nifti(path) for path in files):
         image, findings = _image(pair)
     reference = _read(pair.reference, labels, image)
@@ -89,7 +90,7 @@ def placed(
         prediction = _read(pair.prediction, labels, None)
     if frame is None:
         prediction, reference = _spanned(prediction, reference)
-    prediction, told = _onto(prediction, reference.geometry, resample)
+    prediction, told = on_grid(prediction, reference.geometry, resample=resample)
     prediction, reference, assumed = agreed(prediction, reference, labels)
     return Placed(prediction, reference, image, (*findings, *told, *assumed))
 
@@ -117,7 +118,7 @@ def _on_scan(
     if image is None:
         return None, reference, ()
     try:
-        reference, _ = _onto(reference, image.geometry, resample=False)
+        reference, _ = on_grid(reference, image.geometry)
     except InputRefused:
         words = "The scan was not used: the reference does not lie on its grid"
         return None, reference, (Finding("warning", "scan-left-out", words),)
@@ -133,22 +134,32 @@ def _grid_of(pair: Pair, reference: LabelMap) -> Volume | None:
     return Volume(nothing, reference.geometry)
 
 
-def _onto(
-    labels: LabelMap, target: Geometry, resample: bool
+def on_grid(
+    labels: LabelMap,
+    target: Geometry,
+    *,
+    resample: bool = False,
+    words: tuple[str, str] = ("prediction", "reference's grid"),
 ) -> tuple[LabelMap, tuple[Finding, ...]]:
+    """Return a mask in the axis order of a grid that it lies on, or resampled onto it.
+
+    Raises
+    ------
+    InputRefused
+        ``grids-differ``: it lies on another grid, by more than rounding of affines explains.
+    """
     moves = axes_towards(labels.geometry, target.orientation)
     turned = moves.of_geometry(labels.geometry)
     if turned.same_as(target, SAME_GRID_MM):
         return labels.moved(moves.of_array(labels.array), target), ()
-    apart = _apart(turned, target)
+    what, grid = words
     if not resample:
         raise InputRefused(
-            "grids-differ",
-            f"The prediction does not lie on the reference's grid: {apart}",
+            "grids-differ", f"The {what} does not lie on the {grid}: {_apart(turned, target)}",
             do="Predict on the scan's own grid, or allow resampling with --resample",
-        )
-    words = f"The prediction was resampled onto the reference's grid, by nearest voxel: {apart}"
-    return moved(labels, target), (Finding("warning", "resampled", words),)
+        )  # fmt: skip
+    told = f"The {what} was resampled onto the {grid} by nearest voxel: {_apart(turned, target)}"
+    return moved(labels, target), (Finding("warning", "resampled", told),)
 
 
 def _apart(one: Geometry, other: Geometry) -> str:

@@ -182,20 +182,25 @@ def _froc(result: Evaluation) -> list[dict[str, str]]:
 
 def _sheets(result: Evaluation) -> list[dict[str, str]]:
     """Return pictures of the worst, the median and the best cases, read again one by one."""
-    pairs = {pair.case: pair for pair in result.pairs}
-    sheets = []
-    for place, case, dice in chosen_cases(result.done):
-        try:
-            both = placed(pairs[case.case], result.options.labels, scan=True,
-                          resample=result.options.resample,
-                          empty_prediction=result.options.missing_as_empty)  # fmt: skip
-        except (MedsegError, OSError, MemoryError):
-            continue  # the file was there a moment ago
-        caption = f"{place}: {case.case}, mean Dice {dice:.3f}"
-        if both.image is None:
-            caption += " (no scan was given)"
-        sheets.append({"caption": caption, "png": _png(both, case.case)})
-    return sheets
+    return [
+        sheet
+        for place, case, dice in chosen_cases(result.done)
+        for sheet in overlay(result, case.case, f"{place}: {case.case}, mean Dice {dice:.3f}")
+    ]
+
+
+def overlay(result: Evaluation, case: str, caption: str) -> list[dict[str, str]]:
+    """Return the picture of one case with its caption; none if its files have gone."""
+    pair = next(pair for pair in result.pairs if pair.case == case)
+    options = result.options
+    try:
+        both = placed(pair, options.labels, resample=options.resample, scan=True,
+                      empty_prediction=options.missing_as_empty)  # fmt: skip
+    except (MedsegError, OSError, MemoryError):
+        return []  # it was read a moment ago
+    if both.image is None:
+        caption += " (no scan was given)"
+    return [{"caption": caption, "png": _png(both, case)}]
 
 
 def _png(both: Placed, case: str) -> str:

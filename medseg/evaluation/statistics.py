@@ -67,7 +67,7 @@ def summaries(
     alike: dict[bytes, list[str]] = {}
     for name, values in scores.items():
         alike.setdefault(np.isnan(values).tobytes(), []).append(name)
-    found = {}
+    found: dict[str, Summary] = {}
     for names in alike.values():
         counted = ~np.isnan(scores[names[0]])
         table = np.stack([scores[name][counted] for name in names], axis=1)  # (cases, scores)
@@ -124,9 +124,9 @@ def mean_intervals(
     sums = np.zeros((people, many))
     np.add.at(sums, whose, table)
     counts = np.bincount(whose).astype(float)[:, None]
-    drawn = _resampled_means(sums, counts, resamples, seed)  # (resamples, scores)
     mean = table.mean(axis=0)
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):  # infinite and constant scores; both are seen to below
+        drawn = _resampled_means(sums, counts, resamples, seed)  # (resamples, scores)
         without = (sums.sum(axis=0) - sums) / (counts.sum() - counts)  # jackknife
         gap = without.mean(axis=0) - without
         acceleration = (gap**3).sum(axis=0) / (6 * (gap**2).sum(axis=0) ** 1.5)
@@ -145,9 +145,7 @@ def mean_intervals(
     return low, high
 
 
-def _resampled_means(
-    sums: np.ndarray, counts: np.ndarray, resamples: int, seed: int
-) -> np.ndarray:
+def _resampled_means(sums: np.ndarray, counts: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     """Return the mean of each score over patients drawn with replacement, many times."""
     times = _drawn(len(sums), resamples, seed)
     step = max(1, _BLOCK // len(sums))
@@ -216,8 +214,10 @@ def paired(
     counted = ~(np.isnan(first) | np.isnan(second))
     one, two, whose = first[counted], second[counted], _groups(counted, patients)
     if not len(one):
-        return Paired(0, 0, *[math.nan] * 6, 0, 0, 0)
-    gain = two - one
+        nan = math.nan
+        return Paired(0, 0, nan, nan, nan, nan, nan, nan, 0, 0, 0)
+    with np.errstate(invalid="ignore"):
+        gain = np.where(one == two, 0.0, two - one)  # two infinite distances are equal
     low, high = (float(end[0]) for end in mean_intervals(gain[:, None], whose))
     better = gain if higher_is_better else -gain
     return Paired(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,9 @@ from medseg.evaluation.judging import Options
 from medseg.evaluation.outcome import Evaluation, LabelSummary
 from medseg.evaluation.statistics import RESAMPLES, SEED, Summary
 from medseg.files import whole_file, write_json
-from medseg.metrics import EMPTY_POLICIES
+from medseg.metrics import EMPTY_POLICIES, Detection
 
-CASES, SUMMARY = "cases.csv", "summary.json"
+CASES, SUMMARY, LESIONS = "cases.csv", "summary.json", "lesions.csv"
 FORMAT = 1
 FIRST = ("dice", "iou", "sensitivity", "precision", "specificity", "volume_ml", "reference_ml",
          "hd_mm", "hd95_mm", "assd_mm", "nsd_1mm")  # fmt: skip
@@ -54,6 +54,37 @@ def write_cases(path: Path, result: Evaluation) -> None:
             for row in case.rows:
                 scores = [_number(row.scores.get(name, math.nan)) for name in columns]
                 rows.writerow([case.case, row.label, row.name, *scores, row.outcome, *ends, ""])
+
+
+def write_lesions(path: Path, result: Evaluation) -> None:
+    """Write one row a predicted lesion: volume, box in voxels, and which true one it matches.
+
+    Boxes run from the first to the last voxel along i, j and k, counted from 0.
+    """
+    with whole_file(path) as aside, aside.open("w", newline="", encoding="utf-8") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(["case", "label", "name", "lesion", "volume_ml", "box", "matched",
+                       "reference_ml", "iou", "dice", "score"])  # fmt: skip
+        for case in result.done:
+            for row in case.rows:
+                start = (case.case, row.label, row.name)
+                rows.writerows((*start, *one) for one in _lesions(row.lesions))
+
+
+def _lesions(found: Detection | None) -> Iterator[tuple[object, ...]]:
+    if found is None:
+        return
+    partner = {other: (n, one) for n, (one, other) in enumerate(found.matches.tolist())}
+    for number, (ml, box) in enumerate(zip(found.predicted_ml, found.predicted_boxes, strict=True)):
+        place = " ".join(f"{along.start}-{along.stop - 1}" for along in box)
+        score = "" if found.scores is None else _number(float(found.scores[number]))
+        told = [number + 1, _number(float(ml)), place]
+        if number not in partner:
+            yield (*told, 0, "", "", "", score)
+            continue
+        n, one = partner[number]
+        overlaps = [_number(float(values[n])) for values in (found.ious, found.dices)]
+        yield (*told, 1, _number(float(found.truth_ml[one])), *overlaps, score)
 
 
 def _number(value: float) -> str:

@@ -31,17 +31,23 @@ def fact_of(path: Path, keyword: str) -> str:
     """
     if keyword not in FACTS:
         raise ValueError(f"{keyword} is none of {FACTS}")
+    for file in _files(path):
+        told = _told_by(file, keyword)
+        if told is not None:
+            return _decade(told) if keyword == "PatientAge" else told
+    return ""
+
+
+def _told_by(file: Path, keyword: str) -> str | None:
+    """Return an attribute of a file's header; None where it is no DICOM, or damaged."""
     import pydicom
 
     with require.quiet():
-        for file in _files(path):
-            try:
-                header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=[keyword])
-            except Exception:  # no DICOM, or damaged: whatever its parser happens to raise
-                continue
-            told = " ".join(require.texts(header, keyword))
-            return _decade(told) if keyword == "PatientAge" else told
-    return ""
+        try:
+            header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=[keyword])
+        except Exception:  # its parser raises whatever it happens to
+            return None
+        return " ".join(require.texts(header, keyword))
 
 
 def _files(path: Path) -> Iterator[Path]:
