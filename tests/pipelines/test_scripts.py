@@ -9,6 +9,7 @@ import pytest
 
 from medseg.phantoms.nifti import write_nifti
 from medseg.reading import read_labels
+from tests.evaluation.factory import cube, folders
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 
@@ -71,3 +72,13 @@ def test_the_training_script_refuses_a_config_in_one_line(run, tmp_path):
     done = run("train_model.py", tmp_path / "bad.yaml", "--out", tmp_path / "out")
     assert done.returncode == 5
     assert done.stderr.splitlines()[-1].endswith("[settings-invalid]")
+
+
+def test_masks_are_scored_and_what_cannot_be_is_told(run, tmp_path):
+    masks = folders(tmp_path, {"good": (cube(shift=1), cube()), "lacking": (None, cube())})
+    done = run("evaluate_folder.py", *masks, "--out", tmp_path / "out")
+    assert done.returncode == 6, done.stderr
+    assert done.stdout.startswith("Label 1: Dice 0.750")
+    assert "1 of 2 cases" in done.stdout
+    assert "lacking: There is a reference and no prediction" in done.stderr
+    assert (tmp_path / "out" / "report.html").is_file()
