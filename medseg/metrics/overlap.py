@@ -137,7 +137,8 @@ def confusion(truth: np.ndarray, predicted: np.ndarray, values: Sequence[int]) -
     highest = max(255, *values, int(truth.max(initial=0)), int(predicted.max(initial=0)))
     index = np.zeros(highest + 1, np.uint16)  # of each value in the matrix
     index[list(values)] = np.arange(1, len(values) + 1)
-    if truth.dtype == predicted.dtype == np.uint8:  # count all 256 values, then pick: no look-up
+    if truth.dtype == predicted.dtype == np.uint8 and truth.size > 256**2:
+        # count all 256 values, then pick: no look-up of every voxel
         pairs = _pair_counts(truth.reshape(-1), predicted.reshape(-1), 256)
         chosen = np.eye(len(values) + 1)[index[:256]]  # (256, V + 1)
         return np.asarray(chosen.T @ pairs @ chosen, dtype=np.int64)  # exact below 2 ** 53

@@ -232,6 +232,8 @@ def hd95(
     """
     if dialect == "medseg":
         return _distance(truth, predicted, spacing, empty, lambda far: far.hausdorff(95))
+    if dialect not in _DIALECTS:
+        raise ValueError(f"{dialect!r} is no dialect of HD95: medseg, monai or medpy")
     measure = _DIALECTS[dialect]
     sizes = checked_spacing(truth, predicted, spacing)
     outcome = outcome_of(np.count_nonzero(truth), np.count_nonzero(predicted))
