@@ -127,7 +127,7 @@ def _components(mask: np.ndarray, neighbours: int) -> np.ndarray:
     first[held[::-1]] = np.arange(len(held), 0, -1)  # of several the last one written stays
     number = np.empty(count + 1, np.int32)
     number[np.argsort(first)] = np.arange(count + 1)
-    return number[found]
+    return np.asarray(number[found])
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -371,7 +371,9 @@ def froc(cases: Sequence[Detection]) -> Froc:
     >>> curve.false_positives.tolist(), curve.sensitivity.tolist()
     ([1.0], [1.0])
     """
-    found, false, lesions = [], [], 0
+    found: list[float] = []
+    false: list[float] = []
+    lesions = 0
     for case in cases:
         if case.scores is None:
             raise ValueError("FROC needs the score of every lesion: give detect the probability")

@@ -66,8 +66,9 @@ class Counts:
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    unknown = np.full(np.shape(part), np.nan)
-    return np.divide(part, whole, out=unknown, where=np.asarray(whole) != 0)
+    ratio = np.full(np.shape(part), np.nan)
+    np.divide(part, whole, out=ratio, where=np.asarray(whole) != 0)
+    return ratio
 
 
 def counted(truth: np.ndarray, predicted: np.ndarray, groups: Sequence[Sequence[int]]) -> Counts:
@@ -100,8 +101,7 @@ def counted(truth: np.ndarray, predicted: np.ndarray, groups: Sequence[Sequence[
         shared.append(matrix[np.ix_(held, held)].sum())
         in_truth.append(matrix[held].sum())
         in_predicted.append(matrix[:, held].sum())
-    columns = (np.array(one, dtype=np.int64) for one in (shared, in_truth, in_predicted))
-    return Counts(*columns, total=truth.size)
+    return Counts(np.array(shared), np.array(in_truth), np.array(in_predicted), truth.size)
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, values: Sequence[int]) -> np.ndarray:
@@ -154,9 +154,7 @@ def _pair_counts(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.n
         if not ours.any() and not theirs.any():
             counts[0] += ours.size
             continue
-        pair = ours.astype(wide)
-        pair *= wide(classes)
-        pair += theirs
+        pair = np.multiply(ours, classes, dtype=wide) + theirs
         counts += np.bincount(pair, minlength=classes**2)
     return counts.reshape(classes, classes)
 

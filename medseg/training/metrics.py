@@ -29,7 +29,7 @@ class _Overlap(keras.metrics.Metric):
     def __init__(
         self, classes: int, only: int | None = None, name: str | None = None, **kwargs: Any
     ) -> None:
-        super().__init__(name=name, **kwargs)
+        super().__init__(name=name or type(self).__name__.lower(), **kwargs)
         if only is not None and not 1 <= only < classes:
             raise ValueError(f"only={only} is no foreground class of {classes} classes")
         self.classes = classes
