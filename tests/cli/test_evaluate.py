@@ -32,7 +32,8 @@ def test_the_table_has_a_row_a_label_and_the_reasons_stand_below(medseg, masks, 
 
 def test_json_is_the_summary(medseg, masks, tmp_path):
     status, out, _ = medseg("evaluate", *masks, "-o", tmp_path / "out", "--json",
-                            "--missing-as-empty", "--empty", "infinite", "--hd95", "medpy")  # fmt: skip
+                            "--missing-as-empty", "--empty", "infinite",
+                            "--hd95", "medpy")  # fmt: skip
     told = json.loads(out)
     assert (status, told["status"], told["evaluated"]) == (0, 0, 3)
     assert told["definitions"]["HD95"].startswith("medpy")

@@ -65,14 +65,13 @@ def test_distances_are_better_when_less(written):
 def test_the_files_hold_every_case_and_the_corrected_p(written):
     result, out = written
     rows = [row for row in rows_of(out / "differences.csv") if row["score"] == "dice"]
-    assert [(row["case"], float(row["right"]), float(row["off"])) for row in rows][0] == (
-        "c0", 1, 0.75,
-    )  # fmt: skip
+    first = rows[0]
+    assert (first["case"], float(first["right"]), float(first["off"])) == ("c0", 1, 0.75)
     told = json.loads((out / "comparison.json").read_text())
     assert told["models"] == ["right", "off"]
     assert told["differences"][0]["p_holm"] == pytest.approx(0.0625)
     assert told["ranking"][0]["models"][0]["of_mean"] == 1
-    assert [one.p_holm for one in result.differences][0] == pytest.approx(0.0625)
+    assert result.differences[0].p_holm == pytest.approx(0.0625)
 
 
 def test_p_is_corrected_for_all_pairs_and_labels_of_a_score(tmp_path):
@@ -91,7 +90,8 @@ def test_p_is_corrected_for_all_pairs_and_labels_of_a_score(tmp_path):
 
 def test_a_right_nothing_beats_a_false_alarm(tmp_path):
     paths, references = models(
-        tmp_path, {"x": NOTHING, "y": cube(), "z": NOTHING}, {"x": cube(), "y": cube(), "z": NOTHING},
+        tmp_path, {"x": NOTHING, "y": cube(), "z": NOTHING},
+        {"x": cube(), "y": cube(), "z": NOTHING},
         references={"x": NOTHING, "y": cube(), "z": NOTHING},
     )  # fmt: skip
     result = compare(paths, references)

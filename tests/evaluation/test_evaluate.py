@@ -12,7 +12,7 @@ from medseg.exporting import seg
 from medseg.labels import Label, LabelSet
 from medseg.metrics import LesionRule
 from medseg.volume import LabelMap, Source
-from tests.evaluation.factory import SHAPE, SPACING, cube, folders, rows_of, save
+from tests.evaluation.factory import SHAPE, cube, folders, rows_of, save
 
 NOTHING = np.zeros(SHAPE, np.uint8)
 DIAGONAL = math.sqrt(12**2 + 12**2 + 24**2)

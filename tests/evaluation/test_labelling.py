@@ -75,8 +75,14 @@ def test_a_label_file_has_regions_and_codes(tmp_path):
     assert labels[9].region == (1, 2)
 
 
-@pytest.mark.parametrize("text", ["- {value: 1}", "- {value: 0, name: A}",
-                                  "- {value: 1, name: A}\n- {value: 2, name: B, region: [7]}"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- {value: 1}",
+        "- {value: 0, name: A}",
+        "- {value: 1, name: A}\n- {value: 2, name: B, region: [7]}",
+    ],
+)
 def test_a_label_file_that_cannot_be_meant_is_refused(tmp_path, text):
     path = tmp_path / "LABELS.yaml"
     path.write_text(text)

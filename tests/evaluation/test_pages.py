@@ -24,8 +24,8 @@ LOADING = re.compile(
 def pages(tmp_path_factory):
     root = tmp_path_factory.mktemp("pages")
     predictions, references = folders(root, {
-        "good": (cube(), cube()), "lacking": (None, cube()), "miss": (np.zeros(SHAPE, np.uint8), cube()),
-        "off": (cube(shift=2), cube()),
+        "good": (cube(), cube()), "lacking": (None, cube()),
+        "miss": (np.zeros(SHAPE, np.uint8), cube()), "off": (cube(shift=2), cube()),
     })  # fmt: skip
     evaluate(predictions, references, out=root / "evaluation")
     compare([predictions, references], references, out=root / "comparison")
