@@ -9,6 +9,7 @@ from .errors import (
     OutputFailed,
     PlanRefused,
 )
+from .evaluation import compare, evaluate
 from .findings import Finding
 from .geometry import Geometry
 from .inference import Segmenter
@@ -44,7 +45,9 @@ __all__ = [
     "Segmenter",
     "Series",
     "Volume",
+    "compare",
     "convert",
+    "evaluate",
     "load_config",
     "open_dataset",
     "read",

@@ -36,6 +36,7 @@ BACKGROUND = (16, 18, 22)
 TEXT = (232, 234, 238)
 FAINT = (150, 156, 166)
 LETTER = (255, 214, 102)
+SECOND = (255, 255, 255)  # outline of a mask that is compared with: no label has this colour
 SHADOW = (0, 0, 0)
 # Okabe and Ito: told apart by colour-blind readers too. For labels that share one colour.
 PALETTE = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (204, 121, 167),
@@ -100,7 +101,7 @@ def verify(path: Path, sheet: Image.Image) -> None:
                            do="Write it again; if that fails too, check the disk")  # fmt: skip
 
 
-def drawn(volume: Volume, labels: LabelMap) -> Image.Image:
+def drawn(volume: Volume, labels: LabelMap, reference: LabelMap | None = None) -> Image.Image:
     """Draw a mask on its scan: axial, coronal and sagittal slices through the mask's extent.
 
     Slices are shown in radiological convention and true proportions, cut along the axes of
@@ -113,6 +114,9 @@ def drawn(volume: Volume, labels: LabelMap) -> Image.Image:
         ``(I, J, K)``, or ``(I, J, K, C)`` of which the first channel is shown.
     labels : LabelMap
         On the same grid.
+    reference : LabelMap, optional
+        A mask to compare with, on the same grid: its outlines are drawn in white over the
+        first's, and slices and field of view take in both.
 
     Returns
     -------
@@ -124,20 +128,22 @@ def drawn(volume: Volume, labels: LabelMap) -> Image.Image:
     geometry = to_lps.of_geometry(volume.geometry)
     mask = to_lps.of_array(labels.array)  # (L, P, S) view
     scan = to_lps.of_array(scan)
-    occupied = _occupied(mask)
+    second = None if reference is None else to_lps.of_array(reference.array)
+    shown = mask if second is None else np.maximum(mask, second)
+    occupied = _occupied(shown)
     field = _field(occupied, geometry)
-    window = window_of(scan[field], mask[field], volume.modality)
-    painter = _Painter(scan, mask, geometry, window, _colours(labels.labels))
+    window = window_of(scan[field], shown[field], volume.modality)
+    painter = _Painter(scan, mask, second, geometry, window, _colours(labels.labels))
     extent = [s * (f.stop - f.start) for s, f in zip(geometry.spacing, field, strict=True)]  # mm
     scale = TILE / max(extent)  # pixels per mm, one for all tiles
     heights = [max(1, round(extent[plane.vertical] * scale)) for plane in _PLANES]
 
-    legend = _legend(labels)
+    legend = _legend(labels, reference)
     lines = min(LEGEND_LINES, len(legend))
     width = 2 * MARGIN + SLICES * TILE + (SLICES - 1) * GAP
     height = MARGIN + HEADER + sum(heights) + 3 * GAP + MARGIN // 2 + lines * LINE + MARGIN
     sheet = Image.new("RGB", (width, height), BACKGROUND)
-    _draw_header(sheet, volume, window, empty=not len(occupied[0]))
+    _draw_header(sheet, volume, window, _remark(mask, second))
     top = MARGIN + HEADER
     for plane, tile_height in zip(_PLANES, heights, strict=True):
         chosen = _chosen(occupied[plane.across], geometry.shape[plane.across])
@@ -173,6 +179,7 @@ class _Painter:
 
     scan: np.ndarray
     mask: np.ndarray
+    second: np.ndarray | None  # drawn as outlines only
     geometry: Geometry
     window: tuple[float, float]
     colours: np.ndarray  # (values, 3)
@@ -182,6 +189,7 @@ class _Painter:
         at = list(field)
         at[plane.across] = slice(index, index + 1)
         grey, values = (self._upright(array[tuple(at)], plane) for array in (self.scan, self.mask))
+        second = None if self.second is None else self._upright(self.second[tuple(at)], plane)
         width, height = (
             max(1, round(n * self.geometry.spacing[axis] * scale))
             for n, axis in ((grey.shape[1], plane.horizontal), (grey.shape[0], plane.vertical))
@@ -189,9 +197,12 @@ class _Painter:
         level, window = self.window
         shades = np.clip((grey - (level - window / 2)) * (255 / window), 0, 255).astype(np.uint8)
         base = Image.fromarray(shades).resize((width, height), Image.Resampling.BICUBIC)
-        values = values[np.ix_(_nearest(height, len(values)), _nearest(width, values.shape[1]))]
+        pixels = np.ix_(_nearest(height, len(values)), _nearest(width, values.shape[1]))
+        values = values[pixels]
         opacity = np.where(_outline(values), 1.0, FILL * (values > 0))[..., None]  # (h, w, 1)
         mixed = np.asarray(base)[..., None] * (1 - opacity) + self.colours[values] * opacity
+        if second is not None:
+            mixed[_outline(second[pixels])] = SECOND
         return Image.fromarray(mixed.astype(np.uint8))
 
     @staticmethod
@@ -272,8 +283,18 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
+def _remark(mask: np.ndarray, second: np.ndarray | None) -> str:
+    """Return what a reader must know before looking."""
+    if second is None:
+        return "" if mask.any() else "no finding: the mask is empty"
+    empty = [name for name, array in (("prediction", mask), ("reference", second))
+             if not array.any()]  # fmt: skip
+    told = "colour: prediction, white: reference"
+    return f"{told}; empty: {', '.join(empty)}" if empty else told
+
+
 def _draw_header(
-    sheet: Image.Image, volume: Volume, window: tuple[float, float], *, empty: bool
+    sheet: Image.Image, volume: Volume, window: tuple[float, float], remark: str
 ) -> None:
     draw = ImageDraw.Draw(sheet)
     title = _short(" · ".join(filter(None, (volume.source.case, volume.modality))), 70)
@@ -285,8 +306,7 @@ def _draw_header(
     draw.text((MARGIN, MARGIN + 25), facts, FAINT, _font(13))
     right = sheet.width - MARGIN
     draw.text((right, MARGIN), "research use only", LETTER, _font(15), anchor="ra")
-    if empty:
-        draw.text((right, MARGIN + 24), "no finding: the mask is empty", TEXT, _font(15), "ra")
+    draw.text((right, MARGIN + 24), remark, TEXT, _font(15), "ra")
 
 
 def _draw_letters(
@@ -314,17 +334,20 @@ def _draw_ruler(sheet: Image.Image, corner: tuple[int, int], scale: float) -> No
               stroke_width=2, stroke_fill=SHADOW)  # fmt: skip
 
 
-def _legend(labels: LabelMap) -> list[tuple[tuple[int, ...] | None, str]]:
+def _legend(
+    labels: LabelMap, reference: LabelMap | None = None
+) -> list[tuple[tuple[int, ...] | None, str]]:
     """Return colour and words of each entry: labels in order, those that occur first."""
     volumes, colours = labels.volumes_ml(), _colours(labels.labels).astype(int)
-    ordered = sorted(labels.labels.plain, key=lambda label: volumes[label.name] == 0)
-    entries: list[tuple[tuple[int, ...] | None, str]] = [
-        (
-            tuple(colours[label.value].tolist()),
-            f"{_short(label.name, 30)}   {_ml(volumes[label.name])}",
-        )
-        for label in ordered
-    ]
+    true = reference.volumes_ml() if reference is not None else volumes
+    ordered = sorted(labels.labels.plain,
+                     key=lambda label: max(volumes[label.name], true[label.name]) == 0)  # fmt: skip
+    entries: list[tuple[tuple[int, ...] | None, str]] = []
+    for label in ordered:
+        words = f"{_short(label.name, 30)}   {_ml(volumes[label.name])}"
+        if reference is not None:
+            words += f" of {_ml(true[label.name])}"
+        entries.append((tuple(colours[label.value].tolist()), words))
     room = LEGEND_COLUMNS * LEGEND_LINES
     if len(entries) > room:
         entries[room - 1 :] = [(None, f"and {len(entries) - room + 1} more")]

@@ -91,7 +91,7 @@ def calibration(
     for row, value in zip(of_bin, (confidence, hit), strict=True):
         np.divide(np.bincount(place, value, bins), voxels, out=row, where=voxels > 0)
     if not right.size:
-        return Calibration(np.nan, np.nan, np.nan, *of_bin, voxels)
+        return Calibration(np.nan, np.nan, np.nan, of_bin[0], of_bin[1], voxels)
     of_truth = np.take_along_axis(chosen, right[None], axis=0)[0]
     return Calibration(
         ece=float(np.nansum(np.abs(of_bin[0] - of_bin[1]) * voxels) / right.size),

@@ -9,11 +9,13 @@ al., "Clinically applicable segmentation of head and neck anatomy", JMIR 2021).
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import product
 
 import numpy as np
 
+Corner = tuple[int, ...]
 Point = tuple[float, ...]
 Triangulation = list[tuple[int, int, int]]
 
@@ -49,7 +51,8 @@ def neighbour_codes(mask: np.ndarray) -> np.ndarray:
 def on_surface(codes: np.ndarray, axes: int) -> np.ndarray:
     """Return where a code is that of a surface element: neither none nor all are inside."""
     every = (1 << (1 << axes)) - 1  # 15 in 2-D, 255 in 3-D
-    return (codes != 0) & (codes != every)
+    held: np.ndarray = (codes != 0) & (codes != every)
+    return held
 
 
 @lru_cache(maxsize=64)
@@ -92,7 +95,7 @@ def _contour_length(code: int, spacing: tuple[float, ...]) -> float:
     square = list(product((0, 1), repeat=2))
     inside = {corner: bool(code >> bit & 1) for bit, corner in enumerate(square)}
     ring = [(0, 0), (0, 1), (1, 1), (1, 0)]
-    pieces = np.array(_segments(ring, inside, True)).reshape(-1, 2, 2)
+    pieces = np.array(_segments(ring, inside, True), dtype=float).reshape(-1, 2, 2)
     return float(np.linalg.norm((pieces[:, 1] - pieces[:, 0]) * spacing, axis=1).sum())
 
 
@@ -100,17 +103,17 @@ def _contour_length(code: int, spacing: tuple[float, ...]) -> float:
 def _triangles() -> tuple[np.ndarray, np.ndarray]:
     """Return all triangles of all codes in the unit cube, ``(T, 3, 3)``, and their codes."""
     cube = list(product((0, 1), repeat=3))
-    triangles, codes = [], []
+    triangles: list[np.ndarray] = []
+    codes: list[int] = []
     for code in range(256):
         inside = {corner: bool(code >> bit & 1) for bit, corner in enumerate(cube)}
         for contour in _contours(inside):
-            cut = max(_cuts(0, len(contour) - 1), key=lambda cut, c=contour: _area(c[cut]))
-            triangles.append(contour[cut])
-            codes += [code] * len(cut)
+            triangles.append(_cut(contour))
+            codes += [code] * len(triangles[-1])
     return np.concatenate(triangles), np.array(codes)
 
 
-def _contours(inside: dict[Point, bool]) -> list[np.ndarray]:
+def _contours(inside: Mapping[Corner, bool]) -> list[np.ndarray]:
     """Return the closed contours in the unit cube, each as ``(N, 3)`` points in turn."""
     fewer = sum(inside.values()) <= 4
     onward = defaultdict(list)
@@ -133,7 +136,7 @@ def _contours(inside: dict[Point, bool]) -> list[np.ndarray]:
 
 
 def _segments(
-    ring: list[Point], inside: dict[Point, bool], fewer: bool
+    ring: Sequence[Corner], inside: Mapping[Corner, bool], fewer: bool
 ) -> list[tuple[Point, Point]]:
     """Return the pieces of contour on one face, given its corners in turn."""
     crossed = [n for n in range(4) if inside[ring[n]] != inside[ring[n - 1]]]  # edge n-1 to n
@@ -144,6 +147,12 @@ def _segments(
     middle = [tuple((a + b) / 2 for a, b in zip(ring[n], ring[n - 1], strict=True))
               for n in range(4)]  # fmt: skip
     return [(middle[start], middle[end]) for start, end in pairs]
+
+
+def _cut(contour: np.ndarray) -> np.ndarray:
+    """Return a contour as triangles, ``(T, 3, 3)``: of all ways that of the largest area."""
+    ways = _cuts(0, len(contour) - 1)
+    return max((contour[np.array(way)] for way in ways), key=_area)
 
 
 def _cuts(first: int, last: int) -> list[Triangulation]:
@@ -159,5 +168,6 @@ def _cuts(first: int, last: int) -> list[Triangulation]:
 
 
 def _area(triangles: np.ndarray) -> float:
+    """Return twice the area, rounded so that of equal ways the first is taken."""
     a, b, c = np.moveaxis(triangles, 1, 0)
     return round(float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum()), 9)

@@ -73,7 +73,7 @@ def lesions_of(
 ) -> Lesions:
     """Take a mask apart into its connected components.
 
-    connected-components-3d does it three times as fast where it is installed
+    connected-components-3d does it in half the time where it is installed
     (``medseg[fast]``); the lesions and their order are the same.
 
     Parameters
@@ -106,19 +106,28 @@ def lesions_of(
     if not large.all():
         renumbered = np.concatenate(([0], np.where(large, np.cumsum(large), 0)))
         array, voxels = renumbered.astype(np.int32)[array], voxels[large]
-    boxes = ndimage.find_objects(array, max_label=len(voxels))
+    boxes = ndimage.find_objects(array, max_label=len(voxels)) if len(voxels) else []
     return Lesions(array, voxels, tuple(boxes))
 
 
 def _components(mask: np.ndarray, neighbours: int) -> np.ndarray:
+    if not mask.any():
+        return np.zeros(mask.shape, np.int32)
     order = ORDERS[mask.ndim][neighbours]
     try:
         import cc3d
     except ImportError:
         structure = ndimage.generate_binary_structure(mask.ndim, order)
         return np.asarray(ndimage.label(mask, structure, output=np.int32)[0])
-    found = cc3d.connected_components(np.ascontiguousarray(mask), connectivity=neighbours)
-    return np.asarray(found, dtype=np.int32)
+    found, count = cc3d.connected_components(
+        np.ascontiguousarray(mask), connectivity=neighbours, return_N=True
+    )
+    held = found[mask]
+    first = np.zeros(count + 1, np.int64)  # place of each component's first voxel
+    first[held[::-1]] = np.arange(len(held), 0, -1)  # of several the last one written stays
+    number = np.empty(count + 1, np.int32)
+    number[np.argsort(first)] = np.arange(count + 1)
+    return np.asarray(number[found])
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -362,7 +371,9 @@ def froc(cases: Sequence[Detection]) -> Froc:
     >>> curve.false_positives.tolist(), curve.sensitivity.tolist()
     ([1.0], [1.0])
     """
-    found, false, lesions = [], [], 0
+    found: list[float] = []
+    false: list[float] = []
+    lesions = 0
     for case in cases:
         if case.scores is None:
             raise ValueError("FROC needs the score of every lesion: give detect the probability")

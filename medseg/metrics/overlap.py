@@ -66,8 +66,9 @@ class Counts:
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    unknown = np.full(np.shape(part), np.nan)
-    return np.divide(part, whole, out=unknown, where=np.asarray(whole) != 0)
+    ratio = np.full(np.shape(part), np.nan)
+    np.divide(part, whole, out=ratio, where=np.asarray(whole) != 0)
+    return ratio
 
 
 def counted(truth: np.ndarray, predicted: np.ndarray, groups: Sequence[Sequence[int]]) -> Counts:
@@ -100,8 +101,7 @@ def counted(truth: np.ndarray, predicted: np.ndarray, groups: Sequence[Sequence[
         shared.append(matrix[np.ix_(held, held)].sum())
         in_truth.append(matrix[held].sum())
         in_predicted.append(matrix[:, held].sum())
-    columns = (np.array(one, dtype=np.int64) for one in (shared, in_truth, in_predicted))
-    return Counts(*columns, total=truth.size)
+    return Counts(np.array(shared), np.array(in_truth), np.array(in_predicted), truth.size)
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, values: Sequence[int]) -> np.ndarray:
@@ -137,7 +137,8 @@ def confusion(truth: np.ndarray, predicted: np.ndarray, values: Sequence[int]) -
     highest = max(255, *values, int(truth.max(initial=0)), int(predicted.max(initial=0)))
     index = np.zeros(highest + 1, np.uint16)  # of each value in the matrix
     index[list(values)] = np.arange(1, len(values) + 1)
-    if truth.dtype == predicted.dtype == np.uint8:  # count all 256 values, then pick: no look-up
+    if truth.dtype == predicted.dtype == np.uint8 and truth.size > 256**2:
+        # count all 256 values, then pick: no look-up of every voxel
         pairs = _pair_counts(truth.reshape(-1), predicted.reshape(-1), 256)
         chosen = np.eye(len(values) + 1)[index[:256]]  # (256, V + 1)
         return np.asarray(chosen.T @ pairs @ chosen, dtype=np.int64)  # exact below 2 ** 53
@@ -153,9 +154,7 @@ def _pair_counts(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.n
         if not ours.any() and not theirs.any():
             counts[0] += ours.size
             continue
-        pair = ours.astype(wide)
-        pair *= wide(classes)
-        pair += theirs
+        pair = np.multiply(ours, classes, dtype=wide) + theirs
         counts += np.bincount(pair, minlength=classes**2)
     return counts.reshape(classes, classes)
 

@@ -133,7 +133,7 @@ def scores(
     if ignore is not None:
         kept = truth != ignore
         truth, predicted = truth * kept, predicted * kept
-        total = np.count_nonzero(kept)
+        total = int(np.count_nonzero(kept))
     true_boxes, predicted_boxes = _boxes(truth), _boxes(predicted)
     present = sorted(true_boxes.keys() | predicted_boxes.keys())
     chosen = [Label(value, str(value)) for value in present] if labels is None else [*labels]

@@ -176,8 +176,13 @@ def _of_slice(mask: np.ndarray, size: np.ndarray, start: np.ndarray, number: int
         if best is None or short > best[0] + EQUAL_MM:  # of equal long axes the one more round
             best = (short, long_ends, short_ends)
     assert best is not None
-    ends = [tuple(map(tuple, (pair / size + start).tolist())) for pair in best[1:]]
-    return Diameters(float(longest), float(best[0]), number, *ends)
+    short, *lines = best
+    long_ends, short_ends = ((line / size + start).tolist() for line in lines)
+    return Diameters(float(longest), short, number, _ends(long_ends), _ends(short_ends))
+
+
+def _ends(line: list[list[float]]) -> tuple[Point, Point]:
+    return tuple(line[0]), tuple(line[1])
 
 
 def _outline(mask: np.ndarray) -> np.ndarray:

@@ -232,9 +232,11 @@ def hd95(
     """
     if dialect == "medseg":
         return _distance(truth, predicted, spacing, empty, lambda far: far.hausdorff(95))
+    if dialect not in _DIALECTS:
+        raise ValueError(f"{dialect!r} is no dialect of HD95: medseg, monai or medpy")
     measure = _DIALECTS[dialect]
     sizes = checked_spacing(truth, predicted, spacing)
-    outcome = outcome_of(np.count_nonzero(truth), np.count_nonzero(predicted))
+    outcome = outcome_of(int(np.count_nonzero(truth)), int(np.count_nonzero(predicted)))
     value = math.nan
     if outcome == "scored":
         box = box_of(truth, predicted)
@@ -257,7 +259,8 @@ def _border(mask: np.ndarray) -> np.ndarray:
     for axis in range(mask.ndim):
         for shift in (-1, 1):
             within &= np.roll(padded, shift, axis)[inner]
-    return mask & ~within
+    border: np.ndarray = mask & ~within
+    return border
 
 
 def assd(

@@ -9,6 +9,7 @@ import pytest
 
 from medseg.phantoms.nifti import write_nifti
 from medseg.reading import read_labels
+from tests.evaluation.factory import cube, folders
 from tests.review.conftest import make_case
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
@@ -93,3 +94,13 @@ def test_results_are_put_on_a_page_and_what_is_accepted_is_copied(run, tmp_path)
     again = run("review_export.py", out, "--decisions", decisions, "--to", tmp_path / "to")
     assert again.returncode == 5
     assert again.stderr.splitlines()[-1].endswith("[output-exists]")
+
+
+def test_masks_are_scored_and_what_cannot_be_is_told(run, tmp_path):
+    masks = folders(tmp_path, {"good": (cube(shift=1), cube()), "lacking": (None, cube())})
+    done = run("evaluate_folder.py", *masks, "--out", tmp_path / "out")
+    assert done.returncode == 6, done.stderr
+    assert done.stdout.startswith("Label 1: Dice 0.750")
+    assert "1 of 2 cases" in done.stdout
+    assert "lacking: There is a reference and no prediction" in done.stderr
+    assert (tmp_path / "out" / "report.html").is_file()

@@ -1,0 +1,160 @@
+"""``medseg evaluate``: predictions against references, with a report to read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from medseg.evaluation import Evaluation, Options
+    from medseg.evaluation.statistics import Summary
+
+EPILOG = """\b
+Examples:
+  medseg evaluate results labelsTr --out evaluation
+  medseg evaluate results labelsTr --images imagesTr --labels LABELS.yaml -o evaluation
+  medseg evaluate pairs.csv -o evaluation --tolerance 2 --lesions
+  medseg evaluate results labelsTr -o evaluation --by scanner --table meta.csv
+
+\b
+PREDICTIONS and REFERENCES are folders with <case>.nii.gz, <case>.dcm (SEG or RTSTRUCT) or
+<case>/mask.nii.gz in them, single files, or a manifest: a CSV with the columns case,
+prediction, reference and, if you like, image, probabilities, patient and others.
+
+\b
+Writes OUT/cases.csv (a row a case and label), OUT/summary.json and OUT/report.html.
+Ends with 0 when every case has scores, 6 when some have none, 3 when none has.
+docs/evaluation.md says what each score means.
+"""
+
+POLICIES = ("medseg", "perfect", "infinite", "ignored")
+DIALECTS = ("medseg", "monai", "medpy")
+
+
+def judging(command: Any) -> Any:
+    """Add the options that say how cases are judged; `compare` takes the same."""
+    for option in reversed((
+        click.option("--images", type=click.Path(path_type=Path),
+                     help="Scans: to draw on, to fill RTSTRUCT on, to group by."),
+        click.option("--labels", type=click.Path(path_type=Path), metavar="LABELS.yaml",
+                     help="What the values mean, and regions: a list of value, name, ..."),
+        click.option("--tolerance", "tolerances", multiple=True, type=float, metavar="MM",
+                     help="Of the surface Dice; repeat for more. 1 mm is always there."),
+        click.option("--empty", type=click.Choice(POLICIES), default="medseg",
+                     show_default=True, help="What empty masks score, see below."),
+        click.option("--hd95", type=click.Choice(DIALECTS), default="medseg",
+                     show_default=True, help="Whose definition of HD95."),
+        click.option("--lesions", is_flag=True, help="Compare lesion by lesion too."),
+        click.option("--resample", is_flag=True,
+                     help="Take predictions on another grid, by nearest voxel, and say so."),
+        click.option("--table", type=click.Path(path_type=Path), metavar="META.csv",
+                     help="What is known of each case: columns case, patient and others."),
+        click.option("--overwrite", is_flag=True, help="Replace earlier results."),
+        click.option("--json", "as_json", is_flag=True,
+                     help="Print one JSON object instead of a table."),
+    )):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@click.command(epilog=EPILOG)
+@click.argument("predictions", type=click.Path(path_type=Path))
+@click.argument("references", required=False, type=click.Path(path_type=Path))
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path),
+              help="Folder for the results; made if missing.")  # fmt: skip
+@click.option("--by", metavar="COLUMN", help="Summarise by groups too: a column of the manifest "
+              "or of --table, a DICOM attribute such as Manufacturer, or spacing.")  # fmt: skip
+@click.option("--missing-as-empty", is_flag=True,
+              help="A missing prediction counts as one that found nothing.")  # fmt: skip
+@judging
+def command(
+    predictions: Path, references: Path | None, out: Path, images: Path | None, by: str | None,
+    table: Path | None, overwrite: bool, as_json: bool, **choices: Any,
+) -> int:  # fmt: skip
+    """Score PREDICTIONS against REFERENCES, case by case and label by label.
+
+    Cases are paired by name. Both masks must lie on one grid. Empty masks: by the policy
+    "medseg" both empty is not counted, a miss or a false alarm scores Dice 0 and the diagonal
+    of the image as its distances; "perfect" gives 1 and 0 mm where both are empty; "infinite"
+    makes distances to nothing infinite; "ignored" leaves misses and false alarms out.
+    """
+    from medseg.cli.console import print_json
+    from medseg.cli.progress import Report
+    from medseg.evaluation import evaluate
+    from medseg.evaluation.tables import as_json as summary_json
+
+    with Report() as report:
+        result = evaluate(
+            predictions, references, out=out, images=images, options=options_of(**choices), by=by,
+            table=table, overwrite=overwrite,
+            progress=lambda done, total, case: report.show("Evaluating", done, total, case),
+        )  # fmt: skip
+    if as_json:
+        print_json({**summary_json(result), "out": str(out)})
+    else:
+        show(result, out)
+    return result.exit_status
+
+
+def options_of(
+    labels: Path | None,
+    tolerances: tuple[float, ...],
+    empty: str,
+    hd95: Any,
+    lesions: bool,
+    resample: bool,
+    missing_as_empty: bool,
+) -> Options:
+    """Return how cases are judged, from what the command line says."""
+    from medseg.evaluation import Options, load_labels
+    from medseg.metrics import LesionRule
+
+    return Options(
+        labels=load_labels(labels) if labels else None,
+        tolerances_mm=tolerances,
+        empty=empty,
+        hd95=hd95,
+        lesions=LesionRule() if lesions else None,
+        resample=resample,
+        missing_as_empty=missing_as_empty,
+    )
+
+
+def show(result: Evaluation, out: Path) -> None:
+    """Print a row a label, the cases without scores, and where the rest is."""
+    from rich.table import Table
+
+    from medseg.cli.console import console
+    from medseg.evaluation.report import main_columns
+
+    terminal = console()
+    columns = main_columns(result)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("label", overflow="fold")
+    for column in columns:
+        table.add_column(column.title, justify="right")
+    for name in ("cases", "both empty", "missed", "false alarm"):
+        table.add_column(name, justify="right")
+    for label in result.summaries():
+        cells = [_cell(label.scores[column.key], column.digits) for column in columns]
+        counts = [str(label.outcomes[one]) for one in ("both-empty", "missed", "false-alarm")]
+        table.add_row(label.name, *cells, str(label.scores["dice"].cases), *counts)
+    terminal.print(table)
+    for case in result.failed:
+        assert case.refusal is not None
+        terminal.print(f"{case.case}: {case.refusal} [{case.refusal.code}]", style="bold red")
+    warned = {finding.code: finding.words for case in result.cases for finding in case.findings
+              if finding.level == "warning"}  # fmt: skip
+    for code, words in warned.items():
+        terminal.print(f"warning: {words} [{code}]")
+    terminal.print(f"Mean with 95 % interval of {len(result.done)} of {len(result.cases)} cases "
+                   f"in {result.seconds:.1f} s; read {out / 'report.html'}")  # fmt: skip
+
+
+def _cell(one: Summary, digits: int) -> str:
+    if not one.cases:
+        return "-"
+    interval = f" [{one.low:.{digits}f}, {one.high:.{digits}f}]" if one.low == one.low else ""
+    return f"{one.mean:.{digits}f}{interval}"
