@@ -126,8 +126,7 @@ def examined(folder: Path) -> tuple[str, list[str]]:
             problems += _wrong_refusal(refusal)
         else:
             said += [repr(result.geometry), *map(str, getattr(result, "findings", ()))]
-            said += [repr(getattr(result, "source", "")), repr(result.labels)
-                     if hasattr(result, "labels") else result.modality]  # fmt: skip
+            said += [repr(getattr(result, "source", "")), getattr(result, "modality", "")]
             results.append("read")
             problems += _wrong_volume(result)
     problems += _private(said)
