@@ -1,6 +1,7 @@
 """One scan or a tree of studies: nothing lost, nothing half-written, reasons told."""
 
 import json
+import shutil
 
 import nibabel
 import numpy as np
@@ -76,6 +77,24 @@ def test_resume_leaves_alone_what_is_whole_and_repairs_what_is_not(tmp_path, bri
     assert (tmp_path / "out" / "a" / "mask.nii.gz").stat().st_mtime_ns == whole
     save_scan(tmp_path / "in" / "a.nii.gz", seed=9)  # another scan under the old name
     assert segment(tmp_path / "in", **told, resume=True).outcomes[0].status == "done"
+
+
+def test_an_archive_is_segmented_with_a_seg_and_known_again(
+    tmp_path, bright_model, make_study, make_grid, monkeypatch
+):
+    make_study(tmp_path / "Doe", make_grid((12, 11, 6), (1, 1, 1)))
+    path = shutil.make_archive(str(tmp_path / "Doe"), "zip", tmp_path, "Doe")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    told = {"model": bright_model, "out": tmp_path / "out", "formats": ["nifti", "seg"]}
+    first = segment(path, **told)
+    assert (tmp_path / "out" / first.outcomes[0].case / "seg.dcm").exists()
+    assert segment(path, **told, resume=True).outcomes[0].status == "resumed"
+    assert segment(tmp_path / "Doe", **told, resume=True).outcomes[0].status == "resumed"
+    assert not list(temporary.iterdir())
+    record = (tmp_path / "out" / "run.json").read_text()
+    assert not any(name in record for name in ("Doe", "temporary", "medseg-"))
 
 
 def test_results_are_not_replaced_unless_asked(tmp_path, bright_model):

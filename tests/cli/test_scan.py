@@ -1,6 +1,10 @@
 """``medseg scan`` and ``medseg convert`` as a person or a script meets them."""
 
 import json
+import os
+import subprocess
+import sys
+import zipfile
 
 import pytest
 
@@ -90,3 +94,73 @@ def test_one_refused_scan_is_one_line(capsys, study, tmp_path):
     assert (status, out) == (3, "")
     assert err.count("\n") == 1
     assert err.startswith("Error: missing slice")
+
+
+@pytest.fixture
+def packed(study, tmp_path):
+    """The study in a zip that is named after the patient."""
+    path = tmp_path / "doe_jane.zip"
+    with zipfile.ZipFile(path, "w") as out:
+        for file in study.rglob("*"):
+            out.write(file, file.relative_to(study))
+    return path
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
+
+
+def test_an_archive_is_listed_like_its_folder_and_leaves_nothing(
+    capsys, study, packed, temporary
+):  # fmt: skip
+    status, out, _ = run(capsys, "scan", packed, "--show-phi", "--json")
+    assert status == 0
+    assert out == run(capsys, "scan", study, "--show-phi", "--json")[1]
+    assert not list(temporary.iterdir())
+
+
+def test_converting_an_archive_writes_no_name_from_it(capsys, packed, temporary, tmp_path):
+    status, out, _ = run(capsys, "convert", packed, "-o", tmp_path / "out")
+    assert status == 6
+    told = out + (tmp_path / "out" / "findings.json").read_text()
+    assert not any(secret in told for secret in (*SECRETS, "medseg-", "temporary"))
+    assert not list(temporary.iterdir())
+
+
+def test_a_refused_archive_is_one_line_without_its_names(capsys, packed, temporary):
+    packed.write_bytes(packed.read_bytes()[:-30])
+    status, out, err = run(capsys, "scan", packed)
+    assert (status, out) == (3, "")
+    assert err.startswith("Error: The archive is damaged")
+    assert err.endswith("[archive-damaged]\n")
+    assert err.count("\n") == 1
+    assert not any(secret in err for secret in SECRETS)
+    assert not list(temporary.iterdir())
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("kill", "status"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_signal_while_unpacking_leaves_nothing(packed, temporary, kill, status):
+    script = (
+        "import os, signal\nfrom medseg.cli.main import main\n"
+        "from medseg.cli.progress import Report\n"
+        f"Report.unpacking = lambda *_: os.kill(os.getpid(), signal.{kill})\nmain()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "scan", packed], check=False, capture_output=True,
+        text=True, env={**os.environ, "TMPDIR": str(temporary)},
+    )  # fmt: skip
+    assert done.returncode == status
+    assert "Traceback" not in done.stderr
+    assert not list(temporary.iterdir())
+
+
+@pytest.mark.parametrize("name", ["scan", "convert", "segment"])
+def test_help_speaks_of_archives(capsys, name):
+    _, out, _ = run(capsys, name, "--help")
+    assert ".zip" in out
+    assert "DICOMDIR" in out
