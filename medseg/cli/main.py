@@ -18,6 +18,7 @@ COMMANDS = {
     "segment": ("medseg.cli.segment", "Segment a scan, or every scan of a tree of studies."),
     "demo": ("medseg.cli.demo", "Segment the demo scans and compare with the known truth."),
     "models": ("medseg.cli.models", "List models and show their cards."),
+    "plan": ("medseg.cli.plan", "Plan a training: what, why, and what it will cost."),
     "train": ("medseg.cli.train", "Train a model as a config says."),
     "doctor": ("medseg.cli.doctor", "Check this installation, and that nothing flips or drifts."),
 }
