@@ -131,9 +131,7 @@ class Bytes:
         low, high = SMALLEST_BATCH, max(SMALLEST_BATCH, largest)
         while low < high:
             middle = (low + high + 1) // 2
-            low, high = (
-                (middle, high) if self._fits(network, patch, middle) else (low, middle - 1)
-            )
+            low, high = (middle, high) if self._fits(network, patch, middle) else (low, middle - 1)
         return low
 
     def _fits(self, network: Architecture, patch: Sequence[int], batch: int) -> bool:

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from medseg.errors import PlanRefused
 from medseg.planning.budget import Budget
 from medseg.planning.memory import Architecture, Kind
-from medseg.planning.topology import Sizes, Topology, topology_of
+from medseg.planning.topology import SMALLEST_EDGE, Sizes, Topology, topology_of
 
 FIRST_FEATURES = 32
 MOST_FEATURES = {2: 512, 3: 320}
 FIRST_EDGE = {2: 2048, 3: 256}  # the search starts at a square or cube of as many voxels
-SMALLEST_PATCH = 4  # voxels along an axis that shrinking never goes below
 LOW_RESOLUTION = 0.25  # a patch that shows less of a case calls for a coarser network first
 COARSER = 1.03  # one step of coarsening
 HARDLY_COARSER = 2  # times fewer voxels, below which a coarser network is not worth it
@@ -73,8 +72,8 @@ def configured(
 
     The search starts at the aspect ratio of the spacing, cut to the median case, and takes
     from the axis of which the patch shows most, until the smallest batch fits (nnU-Net's
-    ``get_plans_for_configuration``). The way down is the same for every budget, so a larger
-    one never ends at a smaller patch.
+    ``get_plans_for_configuration``, which goes below four voxels and two stages). The way down
+    is the same for every budget, so a larger one never ends at a smaller patch.
 
     Parameters
     ----------
@@ -134,13 +133,19 @@ def _shrunk(
     budget: Budget,
     features: Sizes | None,
 ) -> tuple[Sizes, Architecture]:
-    patch = _first_patch(spacing, shape)
-    network = network_of(spacing, patch, task, features)
-    patch = network.topology.padded(patch)
+    first = _first_patch(spacing, shape)
+    for edge in (2 * SMALLEST_EDGE, 3 * SMALLEST_EDGE):
+        if topology_of(spacing, first).stages < 2:  # a tiny case is padded: two stages at least
+            first = [max(n, edge) for n in first]
+    network = network_of(spacing, first, task, features)
+    patch = network.topology.padded(first)
     while not budget.fits(network, patch):
-        smaller = [(n / whole, axis, less) for axis, (n, whole) in enumerate(zip(patch, shape,
-                                                                                 strict=True))
-                   if (less := _less(spacing, patch, network, axis))[axis] >= SMALLEST_PATCH]
+        smaller = [
+            (patch[axis] / shape[axis], axis, less)
+            for axis in range(len(patch))
+            if (less := _less(spacing, patch, network, axis))[axis] >= SMALLEST_EDGE
+            and topology_of(spacing, less).stages > 1
+        ]
         if not smaller:
             raise PlanRefused(
                 "memory-short", f"Not even a patch of {_by(patch)} voxels fits",
@@ -152,9 +157,7 @@ def _shrunk(
     return patch, network
 
 
-def _less(
-    spacing: Sequence[float], patch: Sizes, network: Architecture, axis: int
-) -> list[int]:
+def _less(spacing: Sequence[float], patch: Sizes, network: Architecture, axis: int) -> list[int]:
     """Return a patch one step smaller along an axis.
 
     The step itself may halve the divisor (256 - 64 would skip 224, which is good), so it is
@@ -175,9 +178,7 @@ def _first_patch(spacing: Sequence[float], shape: Sequence[float]) -> list[int]:
     return [max(1, int(min(round(f * scale), n))) for f, n in zip(fine, shape, strict=True)]
 
 
-def low_resolution(
-    full: Configuration, task: Task, budget: Budget
-) -> Configuration | None:
+def low_resolution(full: Configuration, task: Task, budget: Budget) -> Configuration | None:
     """Return a coarser configuration whose patch shows a quarter of a case, or None.
 
     None where the full resolution already does, or where it would hardly be coarser.

@@ -116,9 +116,7 @@ def _card(proposal: Proposal, measured: Fingerprint) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _choices(
-    proposal: Proposal, measured: Fingerprint, config: dict[str, Any]
-) -> Iterable[Choice]:
+def _choices(proposal: Proposal, measured: Fingerprint, config: dict[str, Any]) -> Iterable[Choice]:
     grid, chosen, request = proposal.grid, proposal.chosen, proposal.request
     given, plan = request.given, config["plan"]
     yours = "as you set it"

@@ -23,6 +23,7 @@ WIDTH = {"f32": 4, "bf16": 2, "f16": 2}  # bytes of one number that is computed 
 SLOTS = {"sgd": 1, "adamw": 2}  # float32 numbers that an optimizer keeps a parameter
 LOSS = 6  # float32 copies of the logits in Dice and cross-entropy: log-softmax, truth, products
 PASSING = 4  # float32 copies of the largest feature map that live for a moment on the way back
+WORKSPACE = 1.3  # what the allocator and the convolutions of TensorFlow hold beyond that; measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,7 @@ class StepMemory:
     activations : int
         Kept from the way forward for the way back.
     passing : int
-        Held for a moment: gradients of the largest layer, logits in the loss.
+        Held for a moment: gradients of the largest layer, and workspaces.
     weights : int
         Parameters, their gradients, the optimizer's state and averaged weights.
     """
@@ -223,9 +224,10 @@ def step_memory(
             kept += 2 * made * width  # joined with the skip connection
     copies = 2 + SLOTS[optimizer] + averaged  # themselves, gradients
     half = WIDTH[precision] if width < 4 else 0
+    activations, passing = batch * (kept + logits), batch * largest * 4 * PASSING
     return StepMemory(
-        activations=batch * (kept + logits),
-        passing=batch * largest * 4 * PASSING,
+        activations=activations,
+        passing=passing + round((WORKSPACE - 1) * (activations + passing)),
         weights=network.parameters * (4 * copies + half),
     )
 

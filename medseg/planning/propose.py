@@ -266,9 +266,7 @@ def propose(measured: Fingerprint, request: Request, speed: Speed | None = None)
     budget, seconds = _budget(request, speed), 0.0
     limit = math.inf if request.seconds_per_scan is None else request.seconds_per_scan
     for grid, first in _ever_quicker(grid_of(measured, request.given), request):
-        configurations = _configurations(
-            grid, replace(task, first_features=first), budget, request
-        )
+        configurations = _configurations(grid, replace(task, first_features=first), budget, request)
         proposal = Proposal(grid, _which(configurations, request), configurations, request)
         if request.device == "gpu" or speed is None:
             return proposal

@@ -169,4 +169,3 @@ def arguments_of(network: Architecture) -> dict[str, Any]:
         "kernels": network.topology.kernels,
         "strides": network.topology.strides,
     }
-
