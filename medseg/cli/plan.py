@@ -42,7 +42,8 @@ _SHOWN = 10  # findings in the table; all of them are in the JSON
 @click.option("--hours", type=click.FloatRange(0, min_open=True), metavar="H", default=8.0,
               show_default=True, help="With --for cpu: time for training.")  # fmt: skip
 @click.option("--preset", type=click.Choice(["plain", "resenc-m", "resenc-l", "resenc-xl"]),
-              default="plain", show_default=True, help="Network, and the card it is for.")  # fmt: skip
+              default="plain", show_default=True,
+              help="Network, and the card it is for.")  # fmt: skip
 @click.option("--configuration", "which", type=click.Choice(["3d_fullres", "3d_lowres", "2d"]),
               help="Configuration to train; 3-D at full resolution where possible.")  # fmt: skip
 @click.option("--nnunet", is_flag=True, help="Spacing, patch and batch exactly as nnU-Net's.")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 from pydantic import PositiveFloat
@@ -75,7 +75,7 @@ class Request:
     seconds_per_scan: float | None = None
     hours: float = CPU_HOURS
     which: Which | None = None
-    given: Given = Given()
+    given: Given = field(default_factory=Given)
 
     @property
     def optimizer(self) -> Optimizer:

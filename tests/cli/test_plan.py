@@ -38,7 +38,8 @@ def test_the_table_says_what_why_and_what_it_costs(medseg, data, on_this_machine
     status, told, _ = medseg("plan", data, "--for", "cpu")
     assert status == 0
     for words in ("Made up", "Lump", "plan.spacing", "the median of all", "zscore", "RAM",
-                  "disk while training", "hours", "a median scan", "Nothing is written"):  # fmt: skip
+                  "disk while training", "hours", "a median scan",
+                  "Nothing is written"):  # fmt: skip
         assert words in told, words
 
 

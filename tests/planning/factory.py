@@ -12,7 +12,7 @@ def make_fingerprint(
                        largest=3000)  # fmt: skip
     facts = [
         CaseFacts(name=f"case_{n}", shape=shape, cropped=shape, spacing=one,
-                  volumes_ml={label: 10.0 for label in labels})
+                  volumes_ml=dict.fromkeys(labels, 10.0))
         for n, one in enumerate(spacings or [spacing] * cases)
     ]  # fmt: skip
     return Fingerprint(

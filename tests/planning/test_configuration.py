@@ -123,8 +123,9 @@ def test_more_memory_never_gives_a_smaller_patch(spacing, shape, kind, gigabytes
     try:
         less = configured(spacing, shape, task, budgets(gigabytes, exact))
     except PlanRefused as refusal:
-        assert refusal.code == "memory-short"
-        return
+        if refusal.code == "memory-short":
+            return
+        raise
     found = configured(spacing, shape, task, budgets(gigabytes * more, exact))
     assert math.prod(found.patch) >= math.prod(less.patch)
     assert found.patch != less.patch or found.batch >= less.batch
@@ -162,7 +163,7 @@ def test_a_patch_that_was_given_stays_and_shapes_the_network():
 
 
 def test_a_patch_that_cannot_be_halved_is_refused_with_one_that_can():
-    with pytest.raises(PlanRefused, match="unevenly. Take 112 x 112 x 112"):
+    with pytest.raises(PlanRefused, match=r"unevenly\. Take 112 x 112 x 112"):
         configured((1, 1, 1), (200, 200, 200), Task(1, 2, 10), Bytes(1e9, "f16"),
                    patch=(100, 100, 100))  # fmt: skip
 
@@ -171,7 +172,7 @@ def test_features_that_were_given_set_the_depth():
     found = configured((1, 1, 1), (64, 64, 64), Task(1, 2, 10), Bytes(4e9, "f16"),
                        features=(8, 16, 32))  # fmt: skip
     assert found.network.topology.stages == 3
-    with pytest.raises(PlanRefused, match="5 stages, plan.features names 7"):
+    with pytest.raises(PlanRefused, match=r"5 stages, plan\.features names 7"):
         configured((1, 1, 1), (64, 64, 64), Task(1, 2, 10), Bytes(4e9, "f16"), features=(4,) * 7)
 
 

@@ -22,7 +22,8 @@ from tests.planning.factory import make_fingerprint
 TWO_CORES = Speed(predicting=107e9, training=60e9)
 
 
-def configured(measured, request=Request(), speed=None):
+def configured(measured, request=None, speed=None):
+    request = request or Request()
     proposal = propose(measured, request, speed)
     config, choices = as_config(proposal, measured, speed)
     return proposal, checked({"dataset": "x", **config}, TrainingConfig, "plan"), choices
@@ -92,9 +93,9 @@ def test_a_plan_for_a_cpu_keeps_its_time(shape, spacings, seconds):
     try:
         proposal, config, _ = configured(measured, request, TWO_CORES)
     except PlanRefused as refusal:
-        assert refusal.code == "time-short"
-        assert seconds is not None
-        return
+        if refusal.code == "time-short" and seconds is not None:
+            return
+        raise
     chosen = proposal.chosen
     taken = TWO_CORES.scan_seconds(chosen.network, chosen.patch, proposal.scan_shape)
     assert seconds is None or taken <= seconds
