@@ -144,7 +144,7 @@ def _shrunk(
             (patch[axis] / shape[axis], axis, less)
             for axis in range(len(patch))
             if (less := _less(spacing, patch, network, axis))[axis] >= SMALLEST_EDGE
-            and topology_of(spacing, less).stages > 1
+            and topology_of(spacing, less).stages >= (len(features) if features else 2)
         ]
         if not smaller:
             raise PlanRefused(

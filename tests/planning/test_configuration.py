@@ -172,6 +172,9 @@ def test_features_that_were_given_set_the_depth():
     found = configured((1, 1, 1), (64, 64, 64), Task(1, 2, 10), Bytes(4e9, "f16"),
                        features=(8, 16, 32))  # fmt: skip
     assert found.network.topology.stages == 3
+    with pytest.raises(PlanRefused) as refusal:  # a smaller patch could not be so deep
+        configured((1, 1, 1), (64, 64, 64), Task(1, 2, 10), Bytes(1e6, "f16"), features=(8,) * 5)
+    assert refusal.value.code == "memory-short"
     with pytest.raises(PlanRefused, match=r"5 stages, plan\.features names 7"):
         configured((1, 1, 1), (64, 64, 64), Task(1, 2, 10), Bytes(4e9, "f16"), features=(4,) * 7)
 
