@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -70,15 +70,40 @@ def load_settings(path: Path, model: type[Model], overrides: Iterable[str] = ())
     finally:
         loader.dispose()
     origins = {place: f"{path.name}:{line}" for place, line in lines.items()}
-    for override in overrides:
-        place = _override(content, override)
+    for told in overrides:
+        place = override(content, told)
         origins[place] = f"--set {'.'.join(map(str, place))}"
+    return checked(content, model, path.name, origins)
+
+
+def checked(
+    content: Any, model: type[Model], name: str, origins: Mapping[Place, str] | None = None
+) -> Model:
+    """Return content as a checked model.
+
+    Parameters
+    ----------
+    content : Any
+        Parsed YAML.
+    model : type
+        A pydantic model.
+    name : str
+        Of the file, for the words of a refusal.
+    origins : mapping, optional
+        For each key its file and line.
+
+    Raises
+    ------
+    PlanRefused
+        ``settings-invalid``.
+    """
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise PlanRefused("settings-invalid", _first_problem(error, origins)) from error
+        problem = _first_problem(error, origins or {}, name)
+        raise PlanRefused("settings-invalid", problem) from error
     except MedsegError as error:
-        raise PlanRefused("settings-invalid", f"{path.name}: {error.found}") from error
+        raise PlanRefused("settings-invalid", f"{name}: {error.found}") from error
 
 
 def _text(path: Path) -> str:
@@ -114,29 +139,35 @@ def _note_lines(
             _note_lines(value, (*place, key.value), lines, name, met)
 
 
-def _override(content: Any, override: str) -> Place:
-    """Set one ``key.inner=value`` in place; return the place."""
-    key, equals, value = override.partition("=")
+def override(content: Any, told: str) -> Place:
+    """Set one ``key.inner=value`` in place, the value read as YAML; return the place.
+
+    Raises
+    ------
+    PlanRefused
+        ``settings-invalid``: it is no such pair, or leads through a plain value.
+    """
+    key, equals, value = told.partition("=")
     place = tuple(key.split("."))
     if not equals or not all(place) or not isinstance(content, dict):
-        raise PlanRefused("settings-invalid", f"--set {override}: write it as key.inner=value")
+        raise PlanRefused("settings-invalid", f"--set {told}: write it as key.inner=value")
     inner = content
     for step in place[:-1]:
         inner = inner.setdefault(step, {})
         if not isinstance(inner, dict):
-            raise PlanRefused("settings-invalid", f"--set {override}: {step} has no keys inside")
+            raise PlanRefused("settings-invalid", f"--set {told}: {step} has no keys inside")
     try:
         inner[place[-1]] = yaml.load(value, _Loader)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
-        raise PlanRefused("settings-invalid", f"--set {override}: no valid value") from error
+        raise PlanRefused("settings-invalid", f"--set {told}: no valid value") from error
     return place
 
 
-def _first_problem(error: ValidationError, origins: dict[Place, str]) -> str:
+def _first_problem(error: ValidationError, origins: Mapping[Place, str], name: str) -> str:
     """Say where the first problem stands, and what it is."""
     problem = error.errors(include_url=False)[0]
     place = tuple(problem["loc"])
     known = next((place[:n] for n in range(len(place), -1, -1) if place[:n] in origins), ())
     key = ".".join(str(step) for step in place)
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{origins.get(known, 'settings')}: {key}: {problem['msg']}{more}"
+    return f"{origins.get(known, name)}: {key}: {problem['msg']}{more}"

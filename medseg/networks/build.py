@@ -10,7 +10,10 @@ from medseg.errors import PlanRefused
 if TYPE_CHECKING:
     import keras
 
-NETWORKS = {"unet": "medseg.networks.unet:unet"}
+NETWORKS = {
+    "residual_unet": "medseg.networks.residual_unet:residual_unet",
+    "unet": "medseg.networks.unet:unet",
+}
 
 
 def build(name: str, **arguments: Any) -> keras.Model:

@@ -20,15 +20,19 @@ class InstanceNorm(layers.Layer):
     and not with ``rsqrt``, OpenVINO fuses it into one MVN node. In half precision statistics
     are float32 and scale and shift are folded into one multiply-add in the compute type,
     which saves a tenth of a training step.
+
+    ``scale`` initialises gamma: ``"zeros"`` in the last norm of a residual block makes the block
+    begin as the identity.
     """
 
-    def __init__(self, **kwargs) -> None:
+    def __init__(self, scale: str = "ones", **kwargs) -> None:
         super().__init__(**kwargs)
+        self.scale = scale
         self.supports_masking = False
 
     def build(self, input_shape) -> None:
         channels = (input_shape[-1],)
-        self.gamma = self.add_weight(shape=channels, initializer="ones", name="gamma")
+        self.gamma = self.add_weight(shape=channels, initializer=self.scale, name="gamma")
         self.beta = self.add_weight(shape=channels, initializer="zeros", name="beta")
 
     def call(self, inputs):
@@ -47,3 +51,6 @@ class InstanceNorm(layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return input_shape
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "scale": self.scale}

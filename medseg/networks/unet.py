@@ -61,27 +61,34 @@ def unet(
     ValueError
         Numbers of stages or axes differ, a kernel is even, or the first stride is not ones.
     """
-    rank = _checked_rank(features, kernels, strides)
+    rank = checked_rank(features, kernels, strides)
     inputs = keras.Input((None,) * rank + (channels,), name="image")
     x, skips = inputs, []
     for stage, (width, kernel, stride) in enumerate(zip(features, kernels, strides, strict=True)):
         x = _stage(x, f"encoder_{stage}", width, kernel, stride, convolutions)
         skips.append(x)
-    outputs = []
+    outputs = decoded(x, skips, features, kernels, strides, classes, convolutions, deep_supervision)
+    return keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0], name=name)
+
+
+def decoded(
+    x, skips, features, kernels, strides, classes: int, convolutions: int, deep_supervision: bool
+) -> list:
+    """Return the heads of a U-Net's decoder, finest first, from the outputs of its encoder."""
+    rank, outputs = len(kernels[0]), []
     for stage in reversed(range(len(features) - 1)):
         part, width, stride = f"decoder_{stage}", features[stage], tuple(strides[stage + 1])
         x = TRANSPOSED[rank](
-            width, stride, strides=stride, kernel_initializer=_initializer(), name=f"{part}_up"
+            width, stride, strides=stride, kernel_initializer=initializer(), name=f"{part}_up"
         )(x)
         x = layers.Concatenate(name=f"{part}_join")([x, skips[stage]])
         x = _stage(x, part, width, kernels[stage], (1,) * rank, convolutions)
         if stage == 0 or (deep_supervision and stage < len(features) - 2):
             outputs.append(_head(x, classes, rank, f"head_{stage}"))
-    outputs.reverse()
-    return keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0], name=name)
+    return outputs[::-1]
 
 
-def _checked_rank(features, kernels, strides) -> int:
+def checked_rank(features, kernels, strides) -> int:
     """Return 2 or 3, the number of spatial axes, after checking that the lists agree."""
     if not 2 <= len(features) == len(kernels) == len(strides):
         raise ValueError(
@@ -101,14 +108,14 @@ def _checked_rank(features, kernels, strides) -> int:
 def _stage(x, part: str, width: int, kernel, stride, convolutions: int):
     """Convolve, normalise and activate a few times; the first convolution takes the stride."""
     for number in range(convolutions):
-        x = _convolution(x, f"{part}_{number}", width, kernel, stride)
+        x = convolution(x, f"{part}_{number}", width, kernel, stride)
         x = InstanceNorm(name=f"{part}_{number}_norm")(x)
         x = layers.LeakyReLU(SLOPE, name=f"{part}_{number}_relu")(x)
         stride = (1,) * len(kernel)
     return x
 
 
-def _convolution(x, part: str, width: int, kernel, stride):
+def convolution(x, part: str, width: int, kernel, stride):
     """Convolve on a grid padded by half the kernel on both sides, as torch does.
 
     Keras' "same" pads only the far side of an even grid when it strides, which moves the
@@ -123,7 +130,7 @@ def _convolution(x, part: str, width: int, kernel, stride):
         tuple(kernel),
         strides=tuple(stride),
         padding=padding,
-        kernel_initializer=_initializer(),
+        kernel_initializer=initializer(),
         name=f"{part}_conv",
     )(x)
 
@@ -131,11 +138,11 @@ def _convolution(x, part: str, width: int, kernel, stride):
 def _head(x, classes: int, rank: int, part: str):
     """Map to one logit a class; float32 under every policy, since a loss follows."""
     return CONVOLUTION[rank](
-        classes, 1, kernel_initializer=_initializer(), dtype="float32", name=part
+        classes, 1, kernel_initializer=initializer(), dtype="float32", name=part
     )(x)
 
 
-def _initializer() -> keras.Initializer:
+def initializer() -> keras.Initializer:
     """He's normal for a leaky ReLU (He et al., ICCV 2015, eq. 15)."""
     return keras.initializers.VarianceScaling(
         scale=2 / (1 + math.pow(SLOPE, 2)), mode="fan_in", distribution="untruncated_normal"
