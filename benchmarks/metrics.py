@@ -10,6 +10,7 @@ whole image for each score, is left out: it takes minutes a label.
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 import subprocess
@@ -26,6 +27,7 @@ from scipy import ndimage
 
 from medseg.labels import Label
 from medseg.metrics import scores
+from medseg.metrics.box import box_of
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"
@@ -152,8 +154,8 @@ def compare(name: str, cases: Iterator[Masks], peers: Peers, labels: int | None 
 
 def memory(case: Masks) -> None:
     """Print the most that scoring took, for each voxel of the largest label's box."""
-    boxes = [ndimage.find_objects(np.maximum(*case[:2]) == n)[0] for n in range(1, ORGANS + 1)]
-    largest = max(int(np.prod([b.stop - b.start for b in box])) for box in boxes)
+    boxes = [box_of(*(labels == value for labels in case[:2])) for value in range(1, ORGANS + 1)]
+    largest = max(math.prod(b.stop - b.start for b in box) for box in boxes if box)
     tracemalloc.start()
     scores(*case)
     peak = tracemalloc.get_traced_memory()[1]

@@ -15,6 +15,8 @@ from itertools import product
 
 import numpy as np
 
+from medseg.metrics.box import surrounded
+
 Corner = tuple[int, ...]
 Point = tuple[float, ...]
 Triangulation = list[tuple[int, int, int]]
@@ -40,7 +42,7 @@ def neighbour_codes(mask: np.ndarray) -> np.ndarray:
     array([[8, 4],
            [2, 1]], dtype=uint8)
     """
-    codes = np.pad(mask, 1).view(np.uint8)
+    codes = surrounded(mask, (1,) * mask.ndim).view(np.uint8)
     for bits, axis in zip((1, 2, 4), reversed(range(mask.ndim)), strict=False):
         ahead = np.moveaxis(codes, axis, 0)[1:] << np.uint8(bits)
         ahead |= np.moveaxis(codes, axis, 0)[:-1]

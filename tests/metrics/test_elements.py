@@ -49,6 +49,11 @@ def test_areas_of_the_simple_codes_are_those_of_geometry(spacing):
     assert areas[around] == pytest.approx(6 * corner)
 
 
+def test_a_contour_in_no_plane_is_cut_so_that_its_area_is_largest_in_the_unit_cube():
+    three = code_of((0, 0, 0), (1, 0, 0), (0, 1, 0))  # five points
+    assert element_areas((1.0, 1.0, 1.0))[three] == pytest.approx(1 / 2 + 3 * math.sqrt(3) / 8)
+
+
 def test_area_is_one_for_a_mask_and_its_complement_and_any_turn():
     areas = element_areas((1.0, 1.0, 1.0))
     np.testing.assert_allclose(areas, areas[::-1])
