@@ -126,17 +126,28 @@ def _charts(result: Evaluation) -> list[dict[str, str]]:
     names = [name for _, name in result.labels]
     values = [value for value, _ in result.labels]
 
-    def spread(column: Column, top: float | None) -> dict[str, str]:
+    scored = [np.array([case.row(value).outcome == "scored" for case in result.done])
+              for value in values]  # fmt: skip
+
+    def spread(column: Column) -> dict[str, str]:
+        share = column.digits == 3  # else a distance: one to an empty mask would squeeze the rest
         of_labels = [result.values(value, column.key) for value in values]
-        counted = sum(int(np.isfinite(one).sum()) for one in of_labels)
-        return {"svg": charts.boxes(names, of_labels, column.title, top),
-                "caption": f"{column.title}: {counted} values. Box: quartiles; orange: median; "
+        shown = of_labels if share else [
+            one[held] for one, held in zip(of_labels, scored, strict=True)
+        ]  # fmt: skip
+        drawn, counted = (sum(int(np.isfinite(one).sum()) for one in some)
+                          for some in (shown, of_labels))  # fmt: skip
+        more = f", without {counted - drawn} misses and false alarms" if drawn < counted else ""
+        return {"svg": charts.boxes(names, shown, column.title, 1.0 if share else None),
+                "caption": f"{column.title}: {drawn} values{more}. Box: quartiles; orange: median; "
                            "diamond: mean; whiskers: within 1.5 boxes."}  # fmt: skip
 
-    told = [spread(column, 1.0 if column.digits == 3 else None) for column in
-             main_columns(result)]  # fmt: skip
+    told = [spread(column) for column in main_columns(result)]
     truth, found = ([result.values(value, key) for value in values]
                     for key in ("reference_ml", "volume_ml"))  # fmt: skip
+    held = [one + other > 0 for one, other in zip(truth, found, strict=True)]  # not both empty
+    truth, found = ([one[some] for one, some in zip(side, held, strict=True)]
+                    for side in (truth, found))  # fmt: skip
     more = f" The first {charts.PANELS} of {len(names)} labels." if (
         len(names) > charts.PANELS) else ""  # fmt: skip
     told.append({"svg": charts.volumes(names, truth, found),
