@@ -274,7 +274,7 @@ def _data_rows(planned: Planned) -> list[tuple[str, str]]:
 
 
 def _configuration_rows(planned: Planned) -> list[tuple[str, ...]]:
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (name, _by(one.spacing), _by(one.shape), _by(one.patch), str(one.batch),
          str(one.network.topology.stages))
         for name, one in planned.proposal.configurations.items()
