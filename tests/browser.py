@@ -54,6 +54,8 @@ class Browser:
 
     def open(self, page: Path) -> None:
         self._send("POST", f"{self._session}/url", {"url": page.as_uri()})
+        # until it has painted, Chromium drops what is typed
+        self.wait_for("return performance.getEntriesByType('paint').length > 0", True)
 
     def press(self, *keys: str) -> None:
         """Press and release keys one after the other, wherever the focus is."""

@@ -145,14 +145,29 @@ def test_a_file_that_is_none_of_ours_is_refused(page, tmp_path):
     assert page.complaints() == []
 
 
-def test_keys_act_on_the_case_in_the_middle_of_the_window(page):
-    page.run("scrollTo({ top: document.querySelectorAll('article')[3].offsetTop - 40 })")
-    page.run("return new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
-    assert current(page) == "c"
-    page.press("a")
-    page.press("s")
+SCROLLED = "scrollTo({ top: document.querySelectorAll('article')[3].offsetTop - 40 })"
+
+
+def test_keys_act_on_the_case_in_the_middle_of_the_window_once_one_scrolls(page):
+    page.run("dispatchEvent(new WheelEvent('wheel')); " + SCROLLED)
+    page.wait_for("return document.querySelector('article.current h2').textContent", "c")
+    page.press("a", "s")
     (one,) = json.loads(page.downloaded("decisions.json").read_text())["decisions"]
     assert one["case"] == "c"
+
+
+def test_a_case_that_was_scrolled_off_the_screen_unnoticed_is_not_decided(page):
+    page.run(SCROLLED)
+    page.press("a", "s")
+    (one,) = json.loads(page.downloaded("decisions.json").read_text())["decisions"]
+    assert one["case"] == "c"
+
+
+def test_what_moves_on_the_page_takes_no_decision_to_another_case(page):
+    page.press("j", "j")
+    page.run("document.querySelectorAll('article')[1].style.minHeight = '3000px'")
+    page.run("return new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
+    assert current(page) == "b"
 
 
 def test_the_page_is_worked_by_tab_and_enter_and_names_what_it_does(page):
