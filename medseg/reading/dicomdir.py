@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from medseg.dicom import require
 from medseg.errors import InputRefused
@@ -62,7 +62,7 @@ def directory(path: Path) -> Directory | None:
 def _records(dataset: Dataset) -> Sequence[Dataset]:
     """Return the records; pydicom takes one that breaks off for one that is short."""
     try:
-        stored = dataset.get_item("DirectoryRecordSequence")
+        stored: Any = dataset.get_item("DirectoryRecordSequence")
         if stored is None or (stored.is_raw and len(stored.value or b"") < stored.length):
             raise truncated("the DICOMDIR breaks off")
         return dataset.DirectoryRecordSequence
