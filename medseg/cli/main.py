@@ -118,8 +118,7 @@ def main(arguments: list[str] | None = None) -> None:
         os.environ.setdefault(name, value)
     # urllib3, which pydicom and TensorFlow import, would bind a socket to find out about IPv6
     socket.has_ipv6 = False
-    with suppress(ValueError):  # not in the main thread, where no signal arrives
-        signal.signal(signal.SIGTERM, _stop)
+    before = _at_sigterm(_stop)
     try:
         result: Any = group.main(args=arguments, prog_name="medseg", standalone_mode=False)
         status = result if isinstance(result, int) else 0
@@ -135,7 +134,16 @@ def main(arguments: list[str] | None = None) -> None:
         status = 0
     except Exception as error:
         status = _explained(error)
+    _at_sigterm(before)
     raise SystemExit(status)
+
+
+def _at_sigterm(handler: Any) -> Any:
+    """Say what SIGTERM does from now on; return what it did before."""
+    before = signal.getsignal(signal.SIGTERM)
+    with suppress(ValueError):  # not in the main thread, where no signal arrives
+        signal.signal(signal.SIGTERM, handler or signal.SIG_DFL)
+    return before
 
 
 def _stop(number: int, _: object) -> None:

@@ -74,7 +74,7 @@ def placed(
         image, findings = _image(pair)
     reference = _read(pair.reference, labels, image)
     image, reference, told = _on_scan(image, reference)
-    findings += told
+    findings += (*reference.findings, *told)
     if pair.prediction is None:
         assert empty_prediction
         words = "There is no prediction: the case counts as one where nothing was found"
@@ -92,7 +92,8 @@ def placed(
         prediction, reference = _spanned(prediction, reference)
     prediction, told = on_grid(prediction, reference.geometry, resample=resample)
     prediction, reference, assumed = agreed(prediction, reference, labels)
-    return Placed(prediction, reference, image, (*findings, *told, *assumed))
+    findings += (*prediction.findings, *told, *assumed)
+    return Placed(prediction, reference, image, findings)
 
 
 def _image(pair: Pair) -> tuple[Volume | None, tuple[Finding, ...]]:

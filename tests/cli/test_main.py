@@ -1,6 +1,7 @@
 """The command line as a whole: quick, offline, one clear line for every refusal."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -131,3 +132,9 @@ def test_a_reader_that_goes_away_ends_quietly():
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "Traceback" not in piped.stderr
+
+
+def test_a_program_that_calls_the_command_line_keeps_its_own_way_to_end(capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    run(capsys, "--version")
+    assert signal.getsignal(signal.SIGTERM) is before
