@@ -20,7 +20,7 @@ demo: .venv/.medseg
 	@$(BIN)/medseg demo
 
 test: .venv/.develop lint
-	$(BIN)/python -m pytest -m "$(QUICK)"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "$(QUICK)"
 
 lint: .venv/.develop
 	$(BIN)/ruff format --check .
@@ -49,7 +49,7 @@ bench: .venv/.develop
 
 .venv/.develop: .venv/.medseg
 	@echo "Installing what the tests need"
-	$(PIP) install --constraint constraints.txt --editable '.[decoders,formats]' --group test --group lint
+	$(PIP) install --constraint constraints.txt --editable '.[decoders,fast,formats]' --group test --group lint
 	@touch $@
 
 clean:
