@@ -212,9 +212,12 @@ def _why_normalised(channel: dict[str, str], measured: Fingerprint) -> str:
 def _why_features(proposal: Proposal) -> str:
     network, request = proposal.chosen.network, proposal.request
     rule = f"doubling from {network.features[0]} up to {512 if proposal.which == '2d' else 320}"
-    if request.seconds_per_scan is None:
+    if request.device == "gpu":
         return rule
-    return f"{rule}; the most that keeps a scan under {request.seconds_per_scan:g} s"
+    kept = "" if request.seconds_per_scan is None else (
+        f" and a scan under {request.seconds_per_scan:g} s"
+    )  # fmt: skip
+    return f"{rule}; the widest that keeps a step short enough{kept}"
 
 
 def _why_mirrored(proposal: Proposal, measured: Fingerprint) -> str:

@@ -81,7 +81,7 @@ def test_every_plan_is_a_config_that_training_accepts(shape, spacing, preset):
         assert all(choice.why for choice in choices)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     st.tuples(*[st.integers(1, 500)] * 3),
     st.lists(st.tuples(*[st.floats(0.3, 9)] * 3), min_size=2, max_size=5),
