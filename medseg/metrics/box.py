@@ -62,8 +62,10 @@ def _box_of_one(mask: np.ndarray) -> Box | None:
     if mask.ndim == 1:
         held = np.flatnonzero(mask)
         return (slice(int(held[0]), int(held[-1]) + 1),) if held.size else None
-    others = _box_of_one(mask.any(axis=0))  # along memory: the fastest of all reductions
+    others = _box_of_one(
+        np.asarray(mask.any(axis=0))
+    )  # along memory: the fastest of all reductions
     if others is None:
         return None
-    line = mask[(slice(None), *others)].any(axis=tuple(range(1, mask.ndim)))
+    line = np.asarray(mask[(slice(None), *others)].any(axis=tuple(range(1, mask.ndim))))
     return (*(_box_of_one(line) or ()), *others)
