@@ -11,7 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from medseg.labels import Label
-from medseg.metrics.box import Box, at_border, joined, moved
+from medseg.metrics.box import Box, at_border, box_of, joined, moved
 from medseg.metrics.empty import NOT_COUNTED, EmptyPolicy, Outcome, outcome_of
 from medseg.metrics.lesion import Detection, LesionRule, detect
 from medseg.metrics.overlap import check_label_maps, counted
@@ -173,10 +173,13 @@ def scores(
 def _boxes(labels: np.ndarray) -> dict[int, Box]:
     """Return the box around each value above 0."""
     turned = labels.flags.f_contiguous and not labels.flags.c_contiguous
-    boxes = ndimage.find_objects(labels.T if turned else labels)  # along memory: 3 times faster
+    along = labels.T if turned else labels  # along memory: 3 times faster
+    around = box_of(along)
+    if around is None:
+        return {}
     return {
-        value: box[::-1] if turned else box
-        for value, box in enumerate(boxes, start=1)
+        value: moved(box, around)[:: -1 if turned else 1]
+        for value, box in enumerate(ndimage.find_objects(along[around]), start=1)
         if box is not None
     }
 

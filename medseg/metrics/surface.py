@@ -18,8 +18,8 @@ from medseg.metrics.overlap import check_masks
 
 Dialect = Literal["medseg", "monai", "medpy"]
 
-NEAR = 3.0  # voxels of mean size: nearer places are looked up one by one, the rest by a tree
-AT_ONCE = 1 << 14  # look-ups: few origins take many steps at a time, many origins one
+NEAR = 4.0  # voxels of mean size: nearer places are looked up one by one, the rest by a tree
+AT_ONCE = 1 << 15  # look-ups: few origins take many steps at a time, many origins one
 ROUNDING_MM = 1e-6  # what a distance may exceed a tolerance by and still be within it
 ROUNDING_SHARE = 1e-9  # likewise of a share of the surface: 19 equal parts of 20 are 95 %
 

@@ -48,19 +48,6 @@ def test_small_lesions_are_left_out_and_the_rest_numbered_again():
     assert found.array[0, 0] == 0
 
 
-def test_the_fast_package_finds_the_same_lesions(monkeypatch):
-    pytest.importorskip("cc3d")
-    rng = np.random.default_rng(1)
-    for shape in ((20, 21, 22), (30, 31)):
-        mask = np.asfortranarray(rng.random(shape) > 0.7)
-        for neighbours in (6, 18, 26) if mask.ndim == 3 else (4, 8):
-            fast = lesions_of(mask, neighbours=neighbours)
-            with monkeypatch.context() as without:
-                without.setitem(__import__("sys").modules, "cc3d", None)
-                plain = lesions_of(mask, neighbours=neighbours)
-            np.testing.assert_array_equal(fast.array, plain.array)
-
-
 def test_matches_misses_and_false_positives_give_every_score():
     truth, predicted = line((0, 4), (10, 14), (20, 24)), line((1, 5), (10, 14), (30, 34), (36, 38))
     found = detect(truth, predicted, (1, 2))
