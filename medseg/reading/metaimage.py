@@ -14,6 +14,7 @@ _LAST = re.compile(rb"^[ \t]*ElementDataFile[ \t]*[=:][^\n]*(\n|\Z)", re.MULTILI
 _SIZE = ("ElementSpacing", "ElementSize")
 _TURN = ("TransformMatrix", "Rotation", "Orientation")
 _PLACE = ("Offset", "Position", "Origin")
+_MOST_AXES = 10  # that MetaIO has room for
 _TO_MM = {"mm": 1.0, "cm": 10.0, "um": 0.001}
 
 
@@ -39,6 +40,7 @@ def _header_of(path: Path) -> itk.TextHeader:
     if len(re.findall(rb"elementdatafile", head[: last.end()], re.IGNORECASE)) > 1:
         raise itk.damaged("it names its data file twice")
     fields = _fields(itk.lines_of(head[: last.end()]))
+    _check_axes(fields)
     if not any(name in fields for name in _SIZE):
         raise InputRefused("geometry-missing", "no pixel spacing: the header gives no voxel size",
                            do="Convert the image again")  # fmt: skip
@@ -67,6 +69,27 @@ def _fields(lines: list[str]) -> dict[str, str]:
         if value:
             fields[name] = value[0].strip()
     return fields
+
+
+def _check_axes(fields: dict[str, str]) -> None:
+    """Refuse lists that do not have a number for each axis: MetaIO reads past their ends.
+
+    SimpleITK 2.5.7 ends the whole process where NDims makes no sense.
+    """
+    axes = _whole(fields.get("NDims", ""))
+    if not 1 <= axes <= _MOST_AXES:
+        raise itk.damaged(f"it has {axes} axes")
+    lengths = {"DimSize": axes, **dict.fromkeys((*_SIZE, *_PLACE), axes)}
+    for name, length in {**lengths, **dict.fromkeys(_TURN, axes * axes)}.items():
+        if name in fields and len(_numbers(name, fields[name])) != length:
+            raise itk.damaged(f"{name} does not have {length} numbers")
+
+
+def _numbers(name: str, value: str) -> list[float]:
+    try:
+        return [float(one) for one in value.split()]
+    except ValueError:
+        raise itk.damaged(f"{name} is no list of numbers") from None
 
 
 def _true(value: str) -> bool:

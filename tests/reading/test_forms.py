@@ -340,6 +340,24 @@ def test_a_metaimage_in_centimetres_is_made_millimetres(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"NDims": "-1"}, "-1 axes"),  # SimpleITK would end the process
+        ({"NDims": "11"}, "11 axes"),
+        ({"NDims": "1e300 1 1"}, "whole number"),
+        ({"DimSize": "2 3"}, "DimSize does not have 3 numbers"),
+        ({"ElementSpacing": "1 1"}, "ElementSpacing does not have 3 numbers"),
+        ({"TransformMatrix": "1 0 0 0 1 0"}, "TransformMatrix does not have 9 numbers"),
+        ({"Offset": "1 2 x"}, "Offset is no list of numbers"),
+    ],
+)
+def test_a_metaimage_header_whose_lists_do_not_fit_its_axes_is_refused(tmp_path, changed, words):
+    refusal = refused(meta(tmp_path / "a.mha", **changed))
+    assert refusal.code == "file-damaged"
+    assert words in refusal.found
+
+
+@pytest.mark.parametrize(
     ("changed", "code"),
     [
         ({"ElementSpacing": None}, "geometry-missing"),
