@@ -1,7 +1,6 @@
 """``medseg segment`` as a person or a script meets it."""
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -87,22 +86,6 @@ def test_a_full_disk_leaves_nothing_behind(capsys, tmp_path, bright_model, small
     assert "No space left on device" in out + err
     left = [path.name for path in (small_disk / "out").rglob("*")]
     assert set(left) <= {"run.json"}
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 64 KiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder]
-    mounted = (
-        shutil.which("mount")
-        and not subprocess.run(command, capture_output=True, check=False).returncode
-    )
-    if not mounted:
-        pytest.skip("needs the right to mount a small tmpfs")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
 
 
 @pytest.mark.faults

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 
 import pytest
 
@@ -188,19 +187,3 @@ def test_a_full_disk_leaves_nothing_behind(results, decided, small_disk):
         apply(results, decided, small_disk / "to")
     assert refusal.value.code == "write-failed"
     assert list(small_disk.iterdir()) == []
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 64 KiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder]
-    mounted = (
-        shutil.which("mount")
-        and not subprocess.run(command, capture_output=True, check=False).returncode
-    )
-    if not mounted:
-        pytest.skip("needs the right to mount a small tmpfs")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
