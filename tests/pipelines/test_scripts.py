@@ -9,8 +9,10 @@ import pytest
 
 from medseg.phantoms.nifti import write_nifti
 from medseg.reading import read_labels
+from tests.datasets.test_dataset import make_msd
 from tests.evaluation.factory import cube, folders
 from tests.review.conftest import make_case
+from tests.training.test_train import CONFIG
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 
@@ -73,6 +75,17 @@ def test_the_training_script_refuses_a_config_in_one_line(run, tmp_path):
     done = run("train_model.py", tmp_path / "bad.yaml", "--out", tmp_path / "out")
     assert done.returncode == 5
     assert done.stderr.splitlines()[-1].endswith("[settings-invalid]")
+
+
+def test_a_model_is_trained_and_judged_on_what_it_never_saw(run, tmp_path):
+    (tmp_path / "data").mkdir()
+    make_msd(tmp_path / "data", cases=6)
+    (tmp_path / "tiny.yaml").write_text(CONFIG)
+    done = run("train_and_evaluate.py", tmp_path / "tiny.yaml", "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0].endswith("2 held-out cases")
+    assert len(list((tmp_path / "out" / "masks").iterdir())) == 2
+    assert (tmp_path / "out" / "evaluation" / "report.html").is_file()
 
 
 def test_results_are_put_on_a_page_and_what_is_accepted_is_copied(run, tmp_path):
