@@ -47,8 +47,9 @@ def read_pixels(slices: Sequence[Slice]) -> tuple[np.ndarray, list[Finding]]:
     Raises
     ------
     InputRefused
-        ``file-unreadable``, ``file-changed``, ``pixels-undecodable``, ``file-truncated``,
-        ``padding-only``.
+        ``file-unreadable``, ``file-changed``, ``file-damaged``, ``file-truncated``,
+        ``pixels-undecodable``, ``padding-only``, ``series-mixed``, ``not-finite``,
+        ``too-large``.
     """
     first = slices[0]
     planes = _room_for((len(slices), first.rows, first.columns))  # (K, J, I)
