@@ -26,6 +26,7 @@ COMMANDS = {
     "models": ("medseg.cli.models", "List models and show their cards."),
     "plan": ("medseg.cli.plan", "Plan a training: what, why, and what it will cost."),
     "train": ("medseg.cli.train", "Train a model as a config says."),
+    "config-schema": ("medseg.cli.config_schema", "Write the JSON Schema of a training config."),
     "doctor": ("medseg.cli.doctor", "Check this installation, and that nothing flips or drifts."),
 }
 

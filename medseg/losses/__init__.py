@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from medseg.errors import PlanRefused
 
@@ -16,7 +16,7 @@ LOSSES = {
 }
 
 
-def loss(name: str) -> keras.losses.Loss:
+def loss(name: str, **arguments: Any) -> keras.losses.Loss:
     """Return a new loss by its name in ``LOSSES``.
 
     Raises
@@ -29,4 +29,4 @@ def loss(name: str) -> keras.losses.Loss:
             "loss-unknown", f"There is no loss {name!r}", do=f"Use one of {sorted(LOSSES)}"
         )
     module, kind = LOSSES[name].split(":")
-    return getattr(import_module(module), kind)()
+    return getattr(import_module(module), kind)(**arguments)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import platform
 import shutil
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,18 +16,24 @@ from medseg.inference import Segmenter
 from medseg.models import Card, Measurement, ModelPackage, write_package
 from medseg.models.weights import weights_of
 from medseg.training.config import TrainingConfig
-from medseg.training.fit import Progress, Training, fit, open_training, silent
+from medseg.training.fit import Training, fit, open_training
+from medseg.training.progress import Progress, silent
 from medseg.training.validate import mean_dice, validate, write_scores
 
 
 def train(
-    config: TrainingConfig, out: str | Path, *, resume: bool = False, progress: Progress = silent
+    config: TrainingConfig,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    callbacks: Sequence[Any] = (),
+    progress: Progress = silent,
 ) -> ModelPackage:
     """Train a model and write it as a package.
 
     Writes into ``out``: ``model/`` (the package), ``validation.csv`` (Dice of every held-out
-    case, worst first), ``log.csv`` (loss of every epoch), ``checkpoint.safetensors`` and, while
-    it runs, ``prepared/``.
+    case, worst first), ``metrics.csv`` and ``progress.png`` (each epoch), ``config.yaml`` (what
+    was asked for), ``checkpoint.safetensors`` and, while it runs, ``prepared/``.
 
     Parameters
     ----------
@@ -34,7 +42,10 @@ def train(
     out : str or Path
         Folder, made if missing.
     resume : bool
-        Go on from the checkpoint in ``out``; the result is that of a straight run.
+        Go on from the checkpoint in ``out``. The result is that of a straight run, bit for bit
+        where ``config.deterministic`` is set and on the same machine.
+    callbacks : sequence of keras.callbacks.Callback
+        Of your own.
     progress : callable
         Called with stage, steps done, all steps and a note.
 
@@ -47,7 +58,7 @@ def train(
     """
     out = Path(out)
     training = open_training(config)
-    model, minutes = fit(training, out, resume=resume, progress=progress)
+    model, minutes = fit(training, out, resume=resume, callbacks=callbacks, progress=progress)
     pack = partial(
         write_package,
         out / "model",
