@@ -109,7 +109,9 @@ class TrainingConfig(Frozen):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="Of the model")
     version: str = "1"
-    dataset: Path = Field(description="Folder in MSD or nnU-Net raw layout; from the config's own")
+    dataset: Path = Field(description="Folder or manifest, see docs/datasets.md; from the config's")
+    prepared: Path | None = Field(None, description="Store that medseg prepare made")
+    skip_refused: bool = Field(False, description="Train without cases that cannot be used")
     labels: tuple[Label, ...] | None = Field(
         None, description="Codes, sides and colours; the data set's plain names when left out"
     )
@@ -155,7 +157,7 @@ def _one_of(name: str, names: Iterable[str]) -> str:
 
 
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> TrainingConfig:
-    """Read a training config; a relative ``dataset`` counts from the config's folder.
+    """Read a training config; relative paths count from the config's folder.
 
     Raises
     ------
@@ -164,4 +166,6 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> TrainingConf
     """
     path = Path(path)
     config = load_settings(path, TrainingConfig, overrides)
-    return config.model_copy(update={"dataset": path.parent / config.dataset.expanduser()})
+    places = {key: path.parent / told.expanduser()
+              for key in ("dataset", "prepared") if (told := getattr(config, key))}  # fmt: skip
+    return config.model_copy(update=places)

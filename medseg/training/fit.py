@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from medseg.augmentation import recipe
-from medseg.datasets import Dataset, Fold, fold_of, open_dataset
+from medseg.datasets import Dataset, Fold, open_dataset, split
 from medseg.datasets.statistics import foreground_window
 from medseg.datasets.store import StoredCase, store_cases
 from medseg.errors import EngineFailed, PlanRefused
 from medseg.files import make_folder
+from medseg.inference.machine import cores
 from medseg.labels import LabelSet
 from medseg.networks.loading import dtype_policy, load_keras
 from medseg.plan import Channel, Clip, Network, Plan, ZScore
@@ -22,6 +23,8 @@ from medseg.training.config import ChannelConfig, TrainingConfig
 from medseg.training.precision import has_gpu, policy_name
 
 log = logging.getLogger(__name__)
+
+_NO_MATTER = {"dataset", "prepared", "card", "checkpoint_epochs"}  # to the weights
 
 Progress = Callable[[str, int, int, str], None]
 """Called with a stage's name, what is done of it, the total, and a note."""
@@ -43,7 +46,7 @@ class Training:
     @property
     def identity(self) -> str:
         """Hash of what a checkpoint must share with the training that resumes it."""
-        told = self.config.model_dump_json(exclude={"dataset", "card", "checkpoint_epochs"})
+        told = self.config.model_dump_json(exclude=_NO_MATTER)
         return hashlib.sha256((told + self.plan.hash + repr(self.fold)).encode()).hexdigest()
 
 
@@ -62,7 +65,7 @@ def open_training(config: TrainingConfig) -> Training:
     if config.fold == "all":
         fold = Fold(tuple(sorted(names)), ())
     else:
-        fold = fold_of(names, config.fold, config.folds, config.seed)
+        fold = split(dataset, config.fold, config.folds, config.seed)
     if len(dataset.channels) != len(config.plan.channels):
         raise PlanRefused(
             "channels-differ",
@@ -75,7 +78,8 @@ def open_training(config: TrainingConfig) -> Training:
     for number, told in enumerate(config.plan.channels):
         how = _normalisation(told)
         if how is None:
-            how = foreground_window(train, labels, number, config.seed)
+            how = foreground_window(train, labels, number, config.seed,
+                                    config.skip_refused, dataset.ignore)  # fmt: skip
         channels.append(Channel(name=told.name, modality=told.modality, normalisation=how))
     arguments = {
         "channels": len(channels),
@@ -149,16 +153,28 @@ def fit(
     config = training.config
     load_keras()
     make_folder(out)
-    cases = _stored(training, out / "prepared", progress)
+    cases = _stored(training, prepared_folder(training, out), progress)
     with dtype_policy(policy_name(config.precision)):
         model, minutes = _fitted(training, cases, out, resume, progress)
     return _without_side_heads(training, model), minutes
 
 
+def prepared_folder(training: Training, out: Path) -> Path:
+    """Return where the prepared cases lie: in the store that the config names, else in ``out``."""
+    return training.config.prepared or out / "prepared"
+
+
 def _stored(training: Training, folder: Path, progress: Progress) -> list[StoredCase]:
     train = [case for case in training.dataset.cases if case.name in set(training.fold.train)]
     return store_cases(
-        train, training.plan, folder, lambda done, total: progress("prepare", done, total, "")
+        train,
+        training.plan,
+        folder,
+        lambda done, total: progress("prepare", done, total, ""),
+        ignore=training.dataset.ignore,
+        workers=cores(),
+        skip_refused=training.config.skip_refused,
+        anew=training.config.prepared is None,  # those in ``out`` are nobody else's
     )
 
 
