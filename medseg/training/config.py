@@ -169,7 +169,9 @@ class TrainingConfig(Frozen):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="Of the model")
     version: str = "1"
-    dataset: Path = Field(description="Folder in MSD or nnU-Net raw layout; from the config's own")
+    dataset: Path = Field(description="Folder or manifest, see docs/datasets.md; from the config's")
+    prepared: Path | None = Field(None, description="Store that medseg prepare made")
+    skip_refused: bool = Field(False, description="Train without cases that cannot be used")
     labels: tuple[Label, ...] | None = Field(
         None, description="Codes, sides and colours; the data set's plain names when left out"
     )
@@ -254,7 +256,7 @@ def load_config(
     Parameters
     ----------
     path : str or Path
-        A YAML file; its relative ``dataset`` counts from its own folder.
+        A YAML file; relative paths in it count from its own folder.
     overrides : iterable of str
         ``key.inner=value``, each winning over the file.
     data : str or Path, optional
@@ -267,13 +269,18 @@ def load_config(
     """
     path = Path(path)
     config = load_settings(path, TrainingConfig, overrides)
-    dataset = path.parent / config.dataset.expanduser() if data is None else Path(data)
-    return config.model_copy(update={"dataset": dataset})
+    places = {key: path.parent / told.expanduser()
+              for key in ("dataset", "prepared") if (told := getattr(config, key))}  # fmt: skip
+    if data is not None:
+        places["dataset"] = Path(data)
+    return config.model_copy(update=places)
 
 
 def write_config(config: TrainingConfig, path: Path) -> None:
-    """Write a config as YAML that trains the same again, with its data set's place in full."""
-    told = config.model_copy(update={"dataset": config.dataset.resolve()})
+    """Write a config as YAML that trains the same again, with its paths in full."""
+    places = {key: told.resolve()
+              for key in ("dataset", "prepared") if (told := getattr(config, key))}  # fmt: skip
+    told = config.model_copy(update=places)
     text = yaml.safe_dump(told.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
     with whole_file(path) as aside:
         aside.write_text(text, encoding="utf-8")

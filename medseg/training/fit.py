@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medseg.augmentation import recipe
-from medseg.datasets import Dataset, Fold, fold_of, open_dataset
+from medseg.datasets import Dataset, Fold, open_dataset, split
 from medseg.datasets.statistics import foreground_window
 from medseg.datasets.store import StoredCase, store_cases
 from medseg.errors import EngineFailed, PlanRefused
 from medseg.files import discard_parts, make_folder
+from medseg.inference.machine import cores
 from medseg.labels import LabelSet
 from medseg.networks.loading import dtype_policy, load_keras
 from medseg.plan import Channel, Clip, Network, Plan, ZScore
@@ -35,7 +36,15 @@ log = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.safetensors"
 UNENDING = 1_000_000  # epochs, where the clock ends a training
 # settings that a resumed training may change
-NOT_OF_IDENTITY = {"dataset", "card", "checkpoint_epochs", "track", "patience", "devices"}
+NOT_OF_IDENTITY = {
+    "dataset",
+    "prepared",
+    "card",
+    "checkpoint_epochs",
+    "track",
+    "patience",
+    "devices",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +78,7 @@ def open_training(config: TrainingConfig) -> Training:
     if config.fold == "all":
         fold = Fold(tuple(sorted(names)), ())
     else:
-        fold = fold_of(names, config.fold, config.folds, config.split_seed)
+        fold = split(dataset, config.fold, config.folds, config.split_seed)
     if len(dataset.channels) != len(config.plan.channels):
         raise PlanRefused(
             "channels-differ",
@@ -82,7 +91,8 @@ def open_training(config: TrainingConfig) -> Training:
     for number, told in enumerate(config.plan.channels):
         how = _normalisation(told)
         if how is None:
-            how = foreground_window(train, labels, number, config.seed)
+            how = foreground_window(train, labels, number, config.seed,
+                                    config.skip_refused, dataset.ignore)  # fmt: skip
         channels.append(Channel(name=told.name, modality=told.modality, normalisation=how))
     arguments = {
         "channels": len(channels),
@@ -174,18 +184,29 @@ def fit(
     make_folder(out)
     discard_parts(out)
     write_config(config, out / "config.yaml")
-    cases = _stored(training, out / "prepared", progress)
+    cases = _stored(training, prepared_folder(training, out), progress)
     with dtype_policy(policy_name(config.precision)):
         model, minutes = _fitted(training, cases, out, callbacks, progress)
     return _without_side_heads(training, model), minutes
 
 
+def prepared_folder(training: Training, out: Path) -> Path:
+    """Return where the prepared cases lie: in the store that the config names, else in ``out``."""
+    return training.config.prepared or out / "prepared"
+
+
 def _stored(training: Training, folder: Path, progress: Progress) -> dict[str, StoredCase]:
     """Return the prepared cases by name: those that train, and those held out."""
     stored = store_cases(
-        training.dataset.cases, training.plan, folder,
+        training.dataset.cases,
+        training.plan,
+        folder,
         lambda done, total: progress("prepare", done, total, ""),
-    )  # fmt: skip
+        ignore=training.dataset.ignore,
+        workers=cores(),
+        skip_refused=training.config.skip_refused,
+        anew=training.config.prepared is None,  # those in ``out`` are nobody else's
+    )
     return {case.name: case for case in stored}
 
 
@@ -266,7 +287,7 @@ def _patches(
 
     config, plan, fold = training.config, training.plan, training.fold
     return Patches(
-        [cases[name] for name in (fold.held_out if held_out else fold.train)],
+        [cases[name] for name in (fold.held_out if held_out else fold.train) if name in cases],
         recipe("none" if held_out else config.augmentation,
                plan.spacing, plan.patch, plan.mirror_axes),
         plan.patch,

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from medseg.datasets import Case
+from medseg.datasets.store import shapes_of
 from medseg.inference import Segmenter
 from medseg.models import Card, Measurement, ModelPackage, write_package
 from medseg.models.weights import weights_of
 from medseg.training.config import TrainingConfig
-from medseg.training.fit import Training, fit, open_training
+from medseg.training.fit import Training, fit, open_training, prepared_folder
 from medseg.training.progress import Progress, silent
 from medseg.training.validate import mean_dice, validate, write_scores
 
@@ -67,13 +68,14 @@ def train(
         plan=training.plan,
         weights=weights_of(model),
     )
-    card = _card(training, minutes, out / "prepared")
+    card = _card(training, minutes, prepared_folder(training, out))
     package = pack(card=card)
     if training.fold.held_out:
         scores = validate(
             Segmenter.load(package.path),
             _held_out(training),
             lambda done, total: progress("validate", done, total, ""),
+            skip_refused=config.skip_refused,
         )
         write_scores(out / "validation.csv", scores)
         measured = Measurement(
@@ -83,7 +85,7 @@ def train(
         )
         card = card.model_copy(update={"results": (measured,)})
         package = pack(card=card)
-    shutil.rmtree(out / "prepared")
+    shutil.rmtree(out / "prepared", ignore_errors=True)  # not there where a store was given
     return package
 
 
@@ -123,6 +125,5 @@ def _machine() -> str:
 
 def _median_extent(training: Training, prepared: Path) -> tuple[float, float, float]:
     """Return the median size of the prepared cases along the plan's axes, in mm."""
-    shapes = [np.load(path, mmap_mode="r").shape for path in sorted(prepared.glob("*.classes.npy"))]
-    i, j, k = (np.median(shapes, axis=0) * training.plan.spacing).tolist()
+    i, j, k = (np.median(shapes_of(prepared), axis=0) * training.plan.spacing).tolist()
     return i, j, k

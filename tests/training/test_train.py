@@ -142,7 +142,10 @@ def test_the_policy_of_the_session_is_not_changed(config, tmp_path):
         ("features: [2, 4]", r"tiny\.yaml:\d+: plan.*patch size 4 is not a multiple"),
         ("precision: f32", r"tiny\.yaml:\d+: precision: .*'auto'"),
         ("name: tiny", r"name: .*pattern"),
-        ("intended_use: Nothing.", r"tiny\.yaml:\d+: card\.intended_us: there is no such key; did you mean intended_use"),
+        (
+            "intended_use: Nothing.",
+            r"tiny\.yaml:\d+: card\.intended_us: there is no such key; did you mean intended_use",
+        ),
     ],
 )
 def test_a_wrong_value_is_named_with_file_line_and_key(config, text, words):
