@@ -3,14 +3,20 @@
 from medseg.models.card import Card, Dataset, Measurement, as_markdown, brief
 from medseg.models.listing import Entry, listed
 from medseg.models.package import ModelPackage, write_package
+from medseg.models.postprocessing import Evidence, FillHoles, LargestComponent, MinimumVolume, Step
 from medseg.models.shipped import find, shipped
 
 __all__ = [
     "Card",
     "Dataset",
     "Entry",
+    "Evidence",
+    "FillHoles",
+    "LargestComponent",
     "Measurement",
+    "MinimumVolume",
     "ModelPackage",
+    "Step",
     "as_markdown",
     "brief",
     "find",
