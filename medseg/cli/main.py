@@ -26,6 +26,8 @@ COMMANDS = {
     "models": ("medseg.cli.models", "List models and show their cards."),
     "plan": ("medseg.cli.plan", "Plan a training: what, why, and what it will cost."),
     "train": ("medseg.cli.train", "Train a model as a config says."),
+    "ensemble": ("medseg.cli.ensemble", "Pack several models as one that averages them."),
+    "find-best": ("medseg.cli.find_best", "Choose models and post-processing by their folds."),
     "doctor": ("medseg.cli.doctor", "Check this installation, and that nothing flips or drifts."),
 }
 

@@ -8,10 +8,11 @@ import math
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BufferedIOBase
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -143,6 +144,11 @@ class ModelPackage:
         """Every network, each as a package of one; of an ordinary package itself alone."""
         return (self, *self.others)
 
+    @property
+    def weights_hash(self) -> str:
+        """SHA-256 of the file of this network's weights, in hex."""
+        return self._files[self.file].sha256
+
     @classmethod
     def open(cls, path: str | Path) -> ModelPackage:
         """Check a package and return it; Keras is not loaded, nothing is unpacked to disk.
@@ -203,7 +209,7 @@ def write_package(
     plan: Plan,
     card: Card,
     weights: Mapping[str, np.ndarray],
-    others: Sequence[tuple[Plan, Mapping[str, np.ndarray]]] = (),
+    others: Iterable[tuple[Plan, Mapping[str, np.ndarray]]] = (),
     postprocessing: Sequence[Step] = (),
     evidence: Sequence[Evidence] = (),
 ) -> ModelPackage:
@@ -221,8 +227,8 @@ def write_package(
     weights : mapping
         Arrays by Keras path, as :func:`medseg.models.weights.weights_of` gives them; kept as
         float16, which moves logits by less than a hundredth.
-    others : sequence of (Plan, mapping)
-        Plan and weights of the further networks of an ensemble.
+    others : iterable of (Plan, mapping)
+        Plan and weights of the further networks of an ensemble; taken one after the other.
     postprocessing, evidence : sequences of Step and Evidence
         What is done to finished masks, and what led to that.
 
@@ -238,7 +244,7 @@ def write_package(
     path = Path(path)
     told = {"name": name, "version": version, "plan": plan, "card": card,
             "postprocessing": postprocessing, "evidence": evidence}  # fmt: skip
-    files, record = _contents(told, [(plan, weights), *others])
+    files, record = _contents(told, chain([(plan, weights)], others))
     if path.suffix == ".zip":
         with whole_file(path) as aside:
             _write_zip(aside, {**files, RECORD: json.dumps(record, indent=2).encode()})
@@ -259,7 +265,7 @@ def write_package(
 
 
 def _contents(
-    told: dict[str, Any], networks: Sequence[tuple[Plan, Mapping[str, np.ndarray]]]
+    told: dict[str, Any], networks: Iterable[tuple[Plan, Mapping[str, np.ndarray]]]
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Return the files beside the record, and the record."""
     from safetensors.numpy import save
