@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg.augmentation import recipe
-from medseg.datasets import Dataset, Fold, fold_of, open_dataset
+from medseg.datasets import Dataset, Fold, open_dataset, split
 from medseg.datasets.statistics import foreground_window
 from medseg.datasets.store import StoredCase, store_cases
 from medseg.errors import EngineFailed, PlanRefused
@@ -58,11 +58,7 @@ def open_training(config: TrainingConfig) -> Training:
         ``labels-differ``: config and data set name other values; ``channels-differ``.
     """
     dataset = open_dataset(config.dataset)
-    names = [case.name for case in dataset.cases]
-    if config.fold == "all":
-        fold = Fold(tuple(sorted(names)), ())
-    else:
-        fold = fold_of(names, config.fold, config.folds, config.seed)
+    fold = fold_in(dataset, config)
     if len(dataset.channels) != len(config.plan.channels):
         raise PlanRefused(
             "channels-differ",
@@ -92,6 +88,13 @@ def open_training(config: TrainingConfig) -> Training:
         mirror_axes=config.plan.mirror_axes,
     )
     return Training(config, plan, dataset, fold)
+
+
+def fold_in(dataset: Dataset, config: TrainingConfig) -> Fold:
+    """Return which cases of its data set a config trains on, and which it holds out."""
+    if config.fold == "all":
+        return Fold(tuple(sorted(case.name for case in dataset.cases)), ())
+    return split(dataset, config.fold, config.folds, config.seed)
 
 
 def _labels(config: TrainingConfig, dataset: Dataset) -> LabelSet:
