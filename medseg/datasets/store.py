@@ -25,15 +25,18 @@ class StoredCase:
     name : str
     image : (I, J, K, C) float32 memory map
     classes : (I, J, K) uint8 or uint16 memory map
-        Class numbers, not label values.
+        Class numbers, not label values; the last number of the type where nobody labelled.
     foreground : dict
         For each class present, ``(N, 3)`` indices of up to 10,000 of its voxels.
+    labelled : (N, 3) array or None
+        Indices of up to 10,000 labelled voxels, background too; None where all are labelled.
     """
 
     name: str
     image: np.ndarray
     classes: np.ndarray
     foreground: dict[int, np.ndarray]
+    labelled: np.ndarray | None = None
 
 
 def store_cases(
@@ -41,25 +44,29 @@ def store_cases(
     plan: Plan,
     folder: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    ignore: int | None = None,
 ) -> list[StoredCase]:
     """Prepare cases into ``folder`` and open them; what is already there is not done again.
 
-    The files of a case bear the plan's hash, so another plan never reads them.
+    The files of a case bear the plan's hash, and the label value ``ignore`` of voxels that
+    nobody labelled, so another plan never reads them.
     """
     make_folder(folder)
+    key = plan.hash[:12] + ("" if ignore is None else f"-{ignore}")
     stored = []
     for done, case in enumerate(cases):
         progress(done, len(cases))
-        image, classes = (folder / f"{case.name}.{plan.hash[:12]}.{part}.npy"
+        image, classes = (folder / f"{case.name}.{key}.{part}.npy"
                           for part in ("image", "classes"))  # fmt: skip
         if not (image.exists() and classes.exists()):
-            volume, labels = read_case(case, plan.labels)
+            volume, labels = read_case(case, plan.labels, ignore)
             _save(image, prepare(volume, plan).array)
-            _save(classes, _class_numbers(prepare_labels(labels, plan).array, plan))
+            _save(classes, class_numbers(prepare_labels(labels, plan).array, plan, ignore))
         opened = np.load(classes, mmap_mode="r")
         stored.append(
-            StoredCase(case.name, np.load(image, mmap_mode="r"), opened, _foreground(opened))
-        )
+            StoredCase(case.name, np.load(image, mmap_mode="r"), opened, _foreground(opened),
+                       _labelled(opened))
+        )  # fmt: skip
     progress(len(cases), len(cases))
     return stored
 
@@ -69,10 +76,16 @@ def _save(path: Path, array: np.ndarray) -> None:
         np.save(stream, array)
 
 
-def _class_numbers(values: np.ndarray, plan: Plan) -> np.ndarray:
-    """Turn label values into class numbers 0, 1, 2 ... in the order of the label set."""
-    table = np.zeros(max(plan.labels.values) + 1, values.dtype)
+def class_numbers(values: np.ndarray, plan: Plan, ignore: int | None = None) -> np.ndarray:
+    """Turn label values into class numbers 0, 1, 2 ... in the order of the label set.
+
+    Voxels with the value ``ignore`` get the last number of the type, 255 or 65535.
+    """
+    dtype = np.uint8 if plan.labels.classes <= np.iinfo(np.uint8).max else np.uint16
+    table = np.zeros(max(*plan.labels.values, ignore or 0) + 1, dtype)
     table[list(plan.labels.values)] = np.arange(plan.labels.classes)
+    if ignore is not None:
+        table[ignore] = np.iinfo(dtype).max
     return table[values]
 
 
@@ -81,9 +94,20 @@ def _foreground(classes: np.ndarray) -> dict[int, np.ndarray]:
     flat = np.ascontiguousarray(classes).ravel()
     found = {}
     for number in np.unique(flat):
-        if number:
-            index = np.flatnonzero(flat == number)
-            if len(index) > SAMPLES:
-                index = np.random.default_rng(0).choice(index, SAMPLES, replace=False)
-            found[int(number)] = np.stack(np.unravel_index(index, classes.shape), axis=-1)
+        if number and number != np.iinfo(classes.dtype).max:
+            found[int(number)] = _some(flat == number, classes.shape)
     return found
+
+
+def _labelled(classes: np.ndarray) -> np.ndarray | None:
+    """Return a seeded sample of the labelled voxels, or None where all are."""
+    flat = np.ascontiguousarray(classes).ravel()
+    labelled = flat != np.iinfo(classes.dtype).max
+    return None if labelled.all() else _some(labelled, classes.shape)
+
+
+def _some(where: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    index = np.flatnonzero(where)
+    if len(index) > SAMPLES:
+        index = np.random.default_rng(0).choice(index, SAMPLES, replace=False)
+    return np.stack(np.unravel_index(index, shape), axis=-1)

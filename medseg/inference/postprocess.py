@@ -90,9 +90,7 @@ def _beneath(label: int | None, labels: LabelSet) -> int:
     return rest.pop() if len(rest) == 1 else 0
 
 
-def _filled(
-    within: np.ndarray, mask: np.ndarray, spacing: Spacing, shape: tuple[int, ...]
-) -> int:
+def _filled(within: np.ndarray, mask: np.ndarray, spacing: Spacing, shape: tuple[int, ...]) -> int:
     """Fill the holes of a structure in place; return how many voxels were filled."""
     holes = _enclosed(mask, [axis for axis in range(3) if shape[axis] > 1]) & (within == 0)
     if not holes.any():

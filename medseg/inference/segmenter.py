@@ -162,7 +162,9 @@ class Segmenter:
         Networks of one plan see the same prepared scan. ``timings`` gets the seconds.
         """
         timings = {} if timings is None else timings
-        plans = list({network.plan.hash: network.plan for network in self.package.networks}.values())
+        plans = list(
+            {network.plan.hash: network.plan for network in self.package.networks}.values()
+        )
         report = _over_all(volume.geometry, self.package, progress)
         predicted: tuple[Predicted, ...] = ()
         for plan in plans:

@@ -30,6 +30,7 @@ from medseg.plan import Plan
 from medseg.training.fit import Progress, silent
 from medseg.training.held_out import Candidate, HeldOut, candidates_of, segment_held_out
 from medseg.training.runs import Configuration, open_runs
+from medseg.training.validate import dice_of, scored_labels
 
 RIGHT_NOTHING = 1.0  # Dice of an empty mask where nothing is, if another candidate found something
 SMALL_SHARE = 5  # percent of the true components may be smaller than the least volume tried
@@ -164,15 +165,9 @@ def _with_right_nothing(one: _Scores, other: _Scores) -> tuple[_Scores, _Scores]
     return first, second
 
 
-def scored_labels(plan: Plan) -> tuple[Label, ...]:
-    """Return what a model is judged by: its regions if it predicts them, else its labels."""
-    return plan.labels.regions if plan.outputs == "regions" else plan.labels.plain
-
-
 def _scored(cases: Sequence[HeldOut], masks: Iterator[np.ndarray], plan: Plan) -> _Scores:
     labels = scored_labels(plan)
-    values = [label.value for label in labels]
-    rows = [case.dice(mask, plan.labels, values)
+    rows = [list(dice_of(case.truth.array, mask, labels, case.ignore).values())
             for case, mask in zip(cases, masks, strict=True)]  # fmt: skip
     return _Scores(np.array(rows), labels, tuple(case.patient for case in cases))
 

@@ -41,6 +41,11 @@ class Training:
     fold: Fold
 
     @property
+    def ignore(self) -> int | None:
+        """Label value of voxels that nobody labelled."""
+        return ignore_in(self.dataset, self.config)
+
+    @property
     def identity(self) -> str:
         """Hash of what a checkpoint must share with the training that resumes it."""
         told = self.config.model_dump_json(exclude={"dataset", "card", "checkpoint_epochs"})
@@ -71,11 +76,12 @@ def open_training(config: TrainingConfig) -> Training:
     for number, told in enumerate(config.plan.channels):
         how = _normalisation(told)
         if how is None:
-            how = foreground_window(train, labels, number, config.seed)
+            how = foreground_window(train, labels, number, config.seed, ignore_in(dataset, config))
         channels.append(Channel(name=told.name, modality=told.modality, normalisation=how))
+    regions = config.plan.outputs == "regions"
     arguments = {
         "channels": len(channels),
-        "classes": labels.classes,
+        "classes": len(labels.regions) if regions else labels.classes,
         **config.plan.network_arguments(),
     }
     plan = Plan(
@@ -86,6 +92,7 @@ def open_training(config: TrainingConfig) -> Training:
         network=Network(name=config.plan.network, arguments=arguments),
         labels=labels,
         mirror_axes=config.plan.mirror_axes,
+        outputs=config.plan.outputs,
     )
     return Training(config, plan, dataset, fold)
 
@@ -97,16 +104,23 @@ def fold_in(dataset: Dataset, config: TrainingConfig) -> Fold:
     return split(dataset, config.fold, config.folds, config.seed)
 
 
+def ignore_in(dataset: Dataset, config: TrainingConfig) -> int | None:
+    """Return the label value of voxels that nobody labelled: the config's, or the data set's."""
+    return dataset.ignore if config.ignore is None else config.ignore
+
+
 def _labels(config: TrainingConfig, dataset: Dataset) -> LabelSet:
     """Return the config's labels, or the data set's where it gives none."""
+    ignore = ignore_in(dataset, config)
+    known = LabelSet(tuple(label for label in dataset.labels if label.value != ignore))
     if config.labels is None:
-        return dataset.labels
+        return known
     labels = LabelSet(config.labels)
-    if labels.values != dataset.labels.values:
+    if labels.values != known.values:
         raise PlanRefused(
             "labels-differ",
             f"The config names label values {labels.values[1:]}, "
-            f"{dataset.name} has {dataset.labels.values[1:]}",
+            f"{dataset.name} has {known.values[1:]}",
         )
     return labels
 
@@ -161,7 +175,11 @@ def fit(
 def _stored(training: Training, folder: Path, progress: Progress) -> list[StoredCase]:
     train = [case for case in training.dataset.cases if case.name in set(training.fold.train)]
     return store_cases(
-        train, training.plan, folder, lambda done, total: progress("prepare", done, total, "")
+        train,
+        training.plan,
+        folder,
+        lambda done, total: progress("prepare", done, total, ""),
+        training.ignore,
     )
 
 
@@ -174,7 +192,7 @@ def _fitted(
     from medseg import networks
     from medseg.losses import loss
     from medseg.training.checkpoint import Checkpoint, Done, load_checkpoint
-    from medseg.training.sampler import Patches
+    from medseg.training.sampler import Patches, truth_table
     from medseg.training.schedule import optimizer_of
 
     config, plan = training.config, training.plan
@@ -203,6 +221,7 @@ def _fitted(
         scales=scales,
         seed=config.seed,
         first_epoch=done.epochs,
+        table=truth_table(cases[0].classes.dtype, plan),
     )
     model.fit(
         patches,

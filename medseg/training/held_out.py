@@ -20,7 +20,6 @@ from medseg.inference import Segmenter
 from medseg.inference.engines import EngineName
 from medseg.inference.mask import Predicted, joined, mask_of
 from medseg.labels import LabelSet
-from medseg.metrics import dice
 from medseg.training.runs import Configuration, Run
 from medseg.volume import LabelMap
 
@@ -85,15 +84,6 @@ class HeldOut:
         """Return what a candidate made of the case."""
         packed = self.masks[candidate]
         return LabelMap(packed.array, packed.geometry, labels)
-
-    def dice(self, mask: np.ndarray, labels: LabelSet, values: Sequence[int]) -> list[float]:
-        """Return the Dice of labels or regions, by their values; nan where both are empty."""
-        truth = self.truth.array
-        if self.ignore is not None:
-            labelled = truth != self.ignore
-            truth, mask = truth[labelled], mask[labelled]
-        groups = [labels[value].region or (value,) for value in values]
-        return [dice(np.isin(truth, group), np.isin(mask, group)) for group in groups]
 
 
 def segment_held_out(

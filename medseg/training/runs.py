@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medseg.datasets import Dataset, open_dataset
 from medseg.errors import ModelRefused, PlanRefused
 from medseg.models import ModelPackage, member
 from medseg.training.config import TrainingConfig, load_config
-from medseg.training.fit import fold_in
+from medseg.training.fit import fold_in, ignore_in
 
 CONFIG = "config.yaml"
 NOT_OF_CONFIGURATION = {"name", "version", "dataset", "fold", "card"}
@@ -72,6 +72,7 @@ def open_runs(
     """
     configs = [_config(Path(folder)) for folder in folders]
     dataset = open_dataset(data if data is not None else configs[0].dataset)
+    dataset = replace(dataset, ignore=ignore_in(dataset, configs[0]))
     runs = []
     for number, (folder, config) in enumerate(zip(folders, configs, strict=True), 1):
         held_out = fold_in(dataset, config).held_out

@@ -63,6 +63,7 @@ def train(
             Segmenter.load(package.path),
             _held_out(training),
             lambda done, total: progress("validate", done, total, ""),
+            training.ignore,
         )
         write_scores(out / "validation.csv", scores)
         measured = Measurement(
