@@ -155,7 +155,8 @@ class LabelSet:
         >>> [label.name for label in tumour.regions], tumour.painted()
         (['Whole', 'Inner'], (1, 2))
         """
-        values, covered = [], set[int]()
+        values: list[int] = []
+        covered = set[int]()
         for label in reversed(self.regions):
             own = set(label.region) - covered
             covered |= own

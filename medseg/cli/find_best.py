@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from medseg.inference.engines import EngineName
     from medseg.training.find_best import Best
 
 EPILOG = """\b
@@ -36,9 +37,14 @@ cases, which another call uses again). docs/ensembles.md says how it chooses.
               show_default=True, help="auto: Keras on a GPU, OpenVINO on a CPU.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
 def command(
-    runs: tuple[Path, ...], out: Path, data: Path | None, name: str, version: str, engine: str,
+    runs: tuple[Path, ...],
+    out: Path,
+    data: Path | None,
+    name: str,
+    version: str,
+    engine: EngineName,
     as_json: bool,
-) -> int:  # fmt: skip
+) -> int:
     """Choose configuration, pair and post-processing by cross-validation, and pack them.
 
     RUN is the folder of a training, as medseg train wrote it: the folds of one configuration,

@@ -66,9 +66,7 @@ def dataset(folder: Path, choice: Choice = ANY, name: str = "") -> Dataset | Non
     labelled, findings = _labelled(found)
     if not labelled:
         return None
-    wanted = [
-        one for one in labelled if _meets(one.series, next(iter(choice.channels.values()), ""))
-    ]
+    wanted = [one for one in labelled if _meets(one.series, next(iter(choice.channels.values()), ""))]
     if not choice.channels:
         _check_one_modality(wanted)
     labels, patterns = _labels(choice, wanted)
@@ -182,7 +180,9 @@ def _labels(
     return labels, patterns_of(labels, choice.structures)
 
 
-def patterns_of(labels: LabelSet, structures: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
+def patterns_of(
+    labels: LabelSet, structures: Mapping[str, str]
+) -> tuple[tuple[str, int], ...]:
     """Return the pattern of structure names for the value of each plain label.
 
     Raises

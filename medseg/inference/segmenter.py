@@ -177,7 +177,8 @@ class Segmenter:
             if len(logits) != plan.output_channels:
                 raise EngineFailed(
                     "classes-differ",
-                    f"The network gave {len(logits)} classes, its plan names {plan.output_channels}",
+                    f"The network gave {len(logits)} classes, "
+                    f"its plan names {plan.output_channels}",
                 )
             one = Predicted(logits, prepared.geometry, len(networks))
             predicted = joined((*predicted, one))

@@ -116,7 +116,8 @@ def predict(
     weights = gaussian_weights(patch)
     sums: np.ndarray | None = None
     networks = 0
-    for networks, one in enumerate([engine] if callable(engine) else engine, 1):
+    for one in [engine] if callable(engine) else engine:
+        networks += 1
         for done, start in enumerate(starts, 1):
             box = tuple(slice(n, n + side) for n, side in zip(start, patch, strict=True))
             logits = _logits(one, padded[box])  # (classes, *patch)

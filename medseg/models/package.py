@@ -261,7 +261,8 @@ def write_package(
                     part.write_bytes(data)
             write_json(aside / RECORD, record)
             package = ModelPackage.open(aside)
-    return replace(package, path=path)
+    others = tuple(replace(network, path=path) for network in package.others)
+    return replace(package, path=path, others=others)
 
 
 def _contents(

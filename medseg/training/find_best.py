@@ -190,7 +190,7 @@ def _chosen(
     pairs = [one for one in candidates if len(one) == 2]
     best = max(singles, key=lambda one: scores[one].mean)  # the first of equal ones
     against = {one: scores[one].against(scores[best]) for one in candidates if one != best}
-    winner = best
+    winner: Candidate = best
     if pairs:
         first = max(pairs, key=lambda one: scores[one].mean)
         if against[first][2].low > 0:

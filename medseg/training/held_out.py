@@ -51,7 +51,7 @@ class Packed:
     @classmethod
     def of(cls, array: np.ndarray, geometry: Geometry) -> Packed:
         """Pack an array."""
-        return cls(zlib.compress(np.ascontiguousarray(array), 1), array.dtype.str, geometry)
+        return cls(zlib.compress(array.tobytes(), 1), array.dtype.str, geometry)
 
     @property
     def array(self) -> np.ndarray:

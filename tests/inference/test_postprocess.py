@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
@@ -99,6 +99,7 @@ def test_what_was_changed_is_told_and_steps_follow_one_another():
     assert np.count_nonzero(found.array) == 64
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.floats(0.3, 0.7))
 def test_components_and_holes_are_those_of_scipy(seed, density):
     array = (np.random.default_rng(seed).random((6, 7, 5)) < density).astype(np.uint8)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.transform import resize
@@ -117,6 +117,7 @@ def test_nearest_takes_the_lower_of_two_equally_near_voxels():
     assert coarse.array.ravel().tolist() == [1, 3]
 
 
+@settings(deadline=None)
 @given(geometries(), st.sampled_from(CODES), spacings, st.integers(0, 2**32))
 def test_regions_are_painted_where_their_probability_is_above_a_half(geometry, code, spacing, seed):
     network = rescaled(axes_towards(geometry, code).of_geometry(geometry), spacing)
