@@ -72,7 +72,7 @@ def find_best(
     configurations that with the best mean Dice is taken; the best pair in its place, and each
     step of post-processing on top, only where the 95 % interval of the mean gain over patients
     lies above 0 (BCa bootstrap) and, for steps, no label's mean falls. nnU-Net takes any gain
-    above 1e-9; a step that helps three patients of a hundred is not taken here.
+    above 1e-9; what helps two patients alone, of however many, is not taken here.
 
     Steps are tried one after the other, each on what was taken before: largest component of all
     foreground, then for each label largest component, least volume and holes.
