@@ -122,6 +122,12 @@ def make_folder(folder: Path) -> Path:
     return folder
 
 
+def discard_parts(folder: Path) -> None:
+    """Remove what a killed process left half-written in a folder, by its temporary name."""
+    for part in folder.glob(".????????.part.*"):
+        shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink(missing_ok=True)
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON as UTF-8 with two spaces, whole or not at all; NaN and inf are refused."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

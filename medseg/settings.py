@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -100,7 +102,7 @@ def checked(
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        problem = _first_problem(error, origins or {}, name)
+        problem = _first_problem(error, model, origins or {}, name)
         raise PlanRefused("settings-invalid", problem) from error
     except MedsegError as error:
         raise PlanRefused("settings-invalid", f"{name}: {error.found}") from error
@@ -163,11 +165,51 @@ def override(content: Any, told: str) -> Place:
     return place
 
 
-def _first_problem(error: ValidationError, origins: Mapping[Place, str], name: str) -> str:
+def _first_problem(
+    error: ValidationError, model: type[BaseModel], origins: Mapping[Place, str], name: str
+) -> str:
     """Say where the first problem stands, and what it is."""
     problem = error.errors(include_url=False)[0]
     place = tuple(problem["loc"])
     known = next((place[:n] for n in range(len(place), -1, -1) if place[:n] in origins), ())
     key = ".".join(str(step) for step in place)
+    words = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        words = f"there is no such key{_nearest(str(place[-1]), _keys_at(model, place[:-1]))}"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{origins.get(known, name)}: {key}: {problem['msg']}{more}"
+    return f"{origins.get(known, name)}: {key}: {words}{more}"
+
+
+def _nearest(wrong: str, names: Iterable[str]) -> str:
+    """Return the question whether a near name was meant, or all names when none is near."""
+    names = sorted(names)
+    near = difflib.get_close_matches(wrong, names, n=1)
+    if near:
+        return f"; did you mean {near[0]}?"
+    return f"; there are {', '.join(names)}" if names else ""
+
+
+def _keys_at(model: type, place: Place) -> set[str]:
+    """Return the keys that a model knows at a place inside it."""
+    models = [model]
+    for step in place:
+        if isinstance(step, str):  # a number only leads into a list
+            kinds = [_kinds(one)[step] for one in models if step in _kinds(one)]
+            models = [inner for kind in kinds for inner in _models_in(kind)] or models
+    return {key for one in models for key in _kinds(one)}
+
+
+def _kinds(model: type) -> dict[str, Any]:
+    """Return the annotation of each key of a model or dataclass."""
+    if issubclass(model, BaseModel):
+        return {name: field.annotation for name, field in model.model_fields.items()}
+    return get_type_hints(model)
+
+
+def _models_in(annotation: Any) -> list[type]:
+    """Return the models that an annotation such as ``tuple[Channel, ...] | None`` names."""
+    if isinstance(annotation, type) and (
+        issubclass(annotation, BaseModel) or dataclasses.is_dataclass(annotation)
+    ):
+        return [annotation]
+    return [found for part in get_args(annotation) for found in _models_in(part)]

@@ -1,6 +1,6 @@
 """The whole story: train, segment the cases that training never saw, score them, write a report.
 
-    python pipelines/train_and_evaluate.py configs/hippocampus_mr.yaml --out runs/hippocampus
+    python pipelines/train_and_evaluate.py configs/hippocampus.yaml --out runs/hippocampus
     python pipelines/train_and_evaluate.py my.yaml --out runs/mine --set fold=1 --resume
 
 Writes OUT/model/ (the package), OUT/masks/ (a mask for each held-out case), OUT/cases.csv (which

@@ -1,6 +1,6 @@
 """Train a model as a config says, validate it on held-out cases and pack it.
 
-    python pipelines/train_model.py configs/hippocampus_mr.yaml --out runs/hippocampus
+    python pipelines/train_model.py configs/hippocampus.yaml --out runs/hippocampus
     python pipelines/train_model.py my.yaml --out runs/mine --set epochs=50 --resume
 
 Writes OUT/model/, OUT/validation.csv and OUT/log.csv as `medseg train` does.

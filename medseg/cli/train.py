@@ -8,13 +8,16 @@ import click
 
 EPILOG = """\b
 Examples:
-  medseg train configs/hippocampus_mr.yaml --out runs/hippocampus
-  medseg train my.yaml -o runs/mine --set epochs=50 --set optimizer.rate=1e-3
+  medseg train configs/hippocampus.yaml --out runs/hippocampus
+  medseg train my.yaml -o runs/mine --fold 2 --time-budget 30m
+  medseg train my.yaml -o runs/mine --data /data/set --set optimizer.rate=1e-3
   medseg train my.yaml -o runs/mine --resume
 
 \b
-Writes OUT/model/ (the package), OUT/validation.csv (Dice of each held-out case,
-worst first), OUT/log.csv (loss of each epoch) and OUT/checkpoint.safetensors.
+Writes into OUT: model/ (the package), validation.csv (Dice of each held-out case,
+worst first), metrics.csv and progress.png (each epoch), config.yaml (what was asked
+for) and checkpoint.safetensors. A training that was interrupted, or killed, goes on
+with --resume; at most the epoch that ran is lost.
 configs/README.md says what each key of the config means.
 """
 
@@ -23,16 +26,28 @@ configs/README.md says what each key of the config means.
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path),
               help="Folder for the training and its model; made if missing.")  # fmt: skip
+@click.option("--data", type=click.Path(path_type=Path), metavar="FOLDER",
+              help="Data set in place of the config's.")  # fmt: skip
+@click.option("--fold", metavar="K|all", help="Fold to hold out, from 0; all: none.")
+@click.option("--epochs", metavar="N", help="Epochs to train.")
+@click.option("--patience", metavar="P",
+              help="Stop P epochs after the best pseudo-Dice; keep those weights.")  # fmt: skip
+@click.option("--time-budget", metavar="TIME",
+              help="Train so long, such as 30m; the rate follows the clock.")  # fmt: skip
+@click.option("--seed", metavar="S", help="Seed of weights, patches and augmentation.")
+@click.option("--deterministic", is_flag=True,
+              help="Give the same weights again from the same seed.")  # fmt: skip
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
               help="Change a value of the config; repeat for more.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in OUT, exactly.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
 def command(
-    config: Path, out: Path, overrides: tuple[str, ...], resume: bool, as_json: bool
-) -> None:
+    config: Path, out: Path, data: Path | None, overrides: tuple[str, ...], resume: bool,
+    as_json: bool, **settings: str | bool | None,
+) -> None:  # fmt: skip
     """Train a model as CONFIG says and pack it.
 
-    The data set lies in the layout of the Medical Segmentation Decathlon or of nnU-Net raw.
+    An option such as --fold stands for --set fold=... and wins over CONFIG.
     """
     from medseg.cli.console import console, print_json
     from medseg.cli.progress import Report
@@ -40,12 +55,19 @@ def command(
     from medseg.training import load_config, train
 
     names = {"prepare": "Preparing cases", "train": "Training", "validate": "Validating"}
-    settings = load_config(config, overrides)
-    with Report() as report:
-        package = train(
-            settings, out, resume=resume,
-            progress=lambda stage, done, total, note: report.show(names[stage], done, total, note),
-        )  # fmt: skip
+    told = [f"{key}={str(value).lower()}" for key, value in settings.items() if value]
+    asked = load_config(config, [*overrides, *told], data=data)
+    try:
+        with Report() as report:
+            package = train(
+                asked, out, resume=resume,
+                progress=lambda stage, done, total, note: report.show(
+                    names[stage], done, total, note
+                ),
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        click.echo("The same command with --resume goes on from the last whole epoch.", err=True)
+        raise
     if as_json:
         print_json({"status": 0, "model": str(package.path), "hash": package.hash,
                     "card": package.card.model_dump(mode="json")})  # fmt: skip

@@ -78,9 +78,7 @@ class Dataset:
     findings: tuple[Finding, ...] = ()
 
 
-def read_case(
-    case: Case, labels: LabelSet, ignore: int | None = None
-) -> tuple[Volume, LabelMap]:
+def read_case(case: Case, labels: LabelSet, ignore: int | None = None) -> tuple[Volume, LabelMap]:
     """Read the image, all channels, and the label map of a case.
 
     Channels on other grids than the first are resampled onto it, linearly, with the finding
@@ -128,8 +126,7 @@ def _read(case: Case, labels: LabelSet, ignore: int | None) -> tuple[Volume, Lab
     if not truth.geometry.same_as(volume.geometry, GRID_TOLERANCE_MM):
         raise InputRefused(
             "grids-differ",
-            "image and label lie on different grids: "
-            + _apart(volume.geometry, truth.geometry),
+            "image and label lie on different grids: " + _apart(volume.geometry, truth.geometry),
             do="Resample one onto the other before training",
         )
     # the label's own affine may differ in the fifth digit: one grid from here on

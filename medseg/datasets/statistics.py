@@ -15,12 +15,17 @@ SAMPLES_A_CASE = 100_000
 
 
 def foreground_window(
-    cases: Sequence[Case], labels: LabelSet, channel: int, seed: int, ignore: int | None = None
+    cases: Sequence[Case],
+    labels: LabelSet,
+    channel: int,
+    seed: int,
+    skip_refused: bool = False,
+    ignore: int | None = None,
 ) -> Clip:
     """Return the clipping window and statistics of one channel's foreground over cases.
 
     Percentiles 0.5 and 99.5, mean and deviation over up to 100,000 foreground voxels a case
-    (Isensee et al., Nature Methods 2021, supplement). Voxels of the value ``ignore`` are none.
+    (Isensee et al., Nature Methods 2021, supplement).
 
     Raises
     ------
@@ -30,7 +35,12 @@ def foreground_window(
     rng = np.random.default_rng(seed)
     pools = []
     for case in cases:
-        volume, truth = read_case(case, labels, ignore)
+        try:
+            volume, truth = read_case(case, labels, ignore)
+        except InputRefused:
+            if skip_refused:
+                continue
+            raise
         array = volume.array if volume.array.ndim == 3 else volume.array[..., channel]
         values = array[(truth.array > 0) & (truth.array != (ignore or 0))]
         if len(values):

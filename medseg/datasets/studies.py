@@ -6,6 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from glob import escape
 from pathlib import Path
 
@@ -66,13 +67,14 @@ def dataset(folder: Path, choice: Choice = ANY, name: str = "") -> Dataset | Non
     labelled, findings = _labelled(found)
     if not labelled:
         return None
-    wanted = [one for one in labelled if _meets(one.series, next(iter(choice.channels.values()), ""))]
-    if not choice.channels:
+    first, *others = choice.channels.values() or ("",)
+    wanted = [one for one in labelled if _meets(one.series, first)]
+    if not first:
         _check_one_modality(wanted)
     labels, patterns = _labels(choice, wanted)
     cases = []
     for one in wanted:
-        channels, why = _channels(one.series, found, list(choice.channels.values())[1:])
+        channels, why = _channels(one.series, found, others)
         if why is not None:
             findings.append(why)
         elif not patterns or _holds(one, patterns):
@@ -129,7 +131,7 @@ def _labelled(found: Sequence[Series]) -> tuple[list[_Labelled], list[Finding]]:
                 words = f"{one.modality} {one.case}: {refusal.found}: left out"
                 findings.append(Finding("error", refusal.code, words))
                 continue
-            belongs = [each for each in scans if _drawn_on(each, told)]
+            belongs = _drawn_on(scans, told)
             for each in belongs:
                 objects[each.case].append((file, told))
             if not belongs:
@@ -146,11 +148,15 @@ def _labelled(found: Sequence[Series]) -> tuple[list[_Labelled], list[Finding]]:
     return labelled, findings
 
 
-def _drawn_on(series: Series, told: References) -> bool:
-    """Return whether an object names a scan; the parts of one series are told by instances."""
-    if told.instances:
-        return any(one.header.instance in told.instances for one in series.slices)
-    return series.uid in told.series
+def _drawn_on(scans: Sequence[Series], told: References) -> list[Series]:
+    """Return the scans that an object names, by instances or, as UIDs may be renewed, by series.
+
+    The volumes into which one series was divided are told apart by instances alone.
+    """
+    by_instance = [
+        one for one in scans if any(each.header.instance in told.instances for each in one.slices)
+    ]
+    return by_instance or [one for one in scans if one.uid in told.series]
 
 
 def _meets(series: Series, rule: str) -> bool:
@@ -180,9 +186,7 @@ def _labels(
     return labels, patterns_of(labels, choice.structures)
 
 
-def patterns_of(
-    labels: LabelSet, structures: Mapping[str, str]
-) -> tuple[tuple[str, int], ...]:
+def patterns_of(labels: LabelSet, structures: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
     """Return the pattern of structure names for the value of each plain label.
 
     Raises
@@ -198,8 +202,6 @@ def patterns_of(
 
 
 def _holds(one: _Labelled, patterns: Sequence[tuple[str, int]]) -> bool:
-    from fnmatch import fnmatchcase
-
     names = [label.name.lower() for label in one.labels]
     return any(fnmatchcase(name, pattern.lower()) for name in names for pattern, _ in patterns)
 

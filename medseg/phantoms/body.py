@@ -34,6 +34,18 @@ TUMOUR = LabelSet(
     )
 )
 
+LIVER = LabelSet(
+    (
+        Label(
+            1,
+            "Liver",
+            category=Code("91723000", "SCT", "Anatomical Structure"),
+            type=Code("10200004", "SCT", "Liver"),
+            colour=(166, 84, 60),
+        ),
+    )
+)
+
 AIR_HU, FAT_HU, MUSCLE_HU = -1000.0, -100.0, 58.0
 LOWEST_HU, HIGHEST_HU = -1024, 3071  # what 12 bits hold, as scanners store it
 SLAB_VOXELS = 400_000  # drawn at once: some 20 MB of intermediate arrays, near the cache
@@ -74,6 +86,7 @@ class Anatomy:
     parts: tuple[Part, ...]
     tumour: Solid
     noise_hu: float
+    lobes: tuple[Part, ...]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -126,6 +139,16 @@ def body(seed: int, geometry: Geometry) -> tuple[Volume, LabelMap]:
     )
 
 
+def liver(seed: int, geometry: Geometry) -> LabelMap:
+    """Return the liver of the patient of :func:`body`, with what lies in it, on any grid."""
+    inside = np.zeros(geometry.shape, np.uint8)
+    for lobe in anatomy(seed).lobes:
+        if found := cut(geometry, lobe.solid):
+            here, grid = found
+            inside[here] |= _coverage(lobe, grid) > 0.5
+    return LabelMap(inside, geometry, LIVER)
+
+
 def _slabs(geometry: Geometry) -> Iterator[Geometry]:
     """Yield the grid in pieces along k."""
     i, j, slices = geometry.shape
@@ -141,11 +164,7 @@ def _drawn(patient: Anatomy, geometry: Geometry, seed: int) -> tuple[np.ndarray,
     for part in patient.parts:
         if found := cut(geometry, part.solid):
             here, grid = found
-            cover = part.solid.coverage(grid)
-            if part.within is not None:
-                cover *= part.within.coverage(grid)
-            if part.outside is not None:
-                cover *= 1 - part.outside.coverage(grid)
+            cover = _coverage(part, grid)
             tissue = np.float32(part.hu) + np.float32(part.grain) * uneven[here]
             hu[here] += cover * (tissue - hu[here])
     truth = np.zeros(geometry.shape, np.uint8)
@@ -153,6 +172,16 @@ def _drawn(patient: Anatomy, geometry: Geometry, seed: int) -> tuple[np.ndarray,
         here, grid = found
         truth[here] = patient.tumour.coverage(grid) > 0.5
     return hu, truth
+
+
+def _coverage(part: Part, grid: Geometry) -> np.ndarray:
+    """Return how much of each voxel a part fills."""
+    cover = part.solid.coverage(grid)
+    if part.within is not None:
+        cover *= part.within.coverage(grid)
+    if part.outside is not None:
+        cover *= 1 - part.outside.coverage(grid)
+    return cover
 
 
 def anatomy(seed: int) -> Anatomy:
@@ -164,6 +193,7 @@ def anatomy(seed: int) -> Anatomy:
     cyst_sizes = rng.uniform(5, 13, rng.integers(1, 4)).tolist()
     bladder = _gallbladder(rng, trunk)
     tumour = _lesion(rng, rng.uniform(11, 31), liver, trunk.cavity, bladder)
+    lobes = tuple(Part(lobe, liver_hu, 5, within=trunk.cavity) for lobe in liver)
     cysts = [_lesion(rng, size, liver, trunk.cavity, tumour, uneven=0.3) for size in cyst_sizes]
     parts = [
         *_wall(trunk),
@@ -172,14 +202,14 @@ def anatomy(seed: int) -> Anatomy:
         *_left_side(rng, trunk),
         *_behind(rng, trunk),
         *_bowel(rng, trunk),
-        *(Part(lobe, liver_hu, 5, within=trunk.cavity) for lobe in liver),
+        *lobes,
         *_liver_vessels(rng, trunk, liver, liver_hu),
         Part(bladder.scaled(1.1), 70, within=trunk.cavity),
         Part(bladder, rng.uniform(2, 16), within=trunk.cavity),
         *(Part(cyst, rng.uniform(0, 14)) for cyst in cysts),
         *_tumour_parts(rng, tumour, liver_hu),
     ]
-    return Anatomy(tuple(parts), tumour, noise_hu=rng.uniform(15, 24))
+    return Anatomy(tuple(parts), tumour, noise_hu=rng.uniform(15, 24), lobes=lobes)
 
 
 def _lumps(rng: np.random.Generator, height: float, degrees: tuple[int, ...]) -> tuple[Lump, ...]:

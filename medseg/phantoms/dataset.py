@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from medseg.files import make_folder, write_json
 from medseg.geometry import Geometry, axes_towards
-from medseg.phantoms.body import TUMOUR, anatomy, body
+from medseg.labels import LabelSet
+from medseg.phantoms.body import LIVER, TUMOUR, anatomy, body, liver
 from medseg.phantoms.nifti import write_nifti
 from medseg.phantoms.solids import rotation
+
+Structure = Literal["tumour", "liver"]
 
 FIRST_SEED = 1_000_000  # patients of data sets; demo studies and tests stay below
 CASES_A_SEED = 10_000  # so that no two data sets share a patient
@@ -19,8 +23,10 @@ LPS_SHARE = 0.4  # of the cases are stored as DICOM orders them
 MARGIN_MM = 12.0  # between the tumour and the edge of the field
 
 
-def write_dataset(folder: Path, cases: int, seed: int) -> None:
-    """Write phantoms with one liver tumour each: ``dataset.json``, ``imagesTr``, ``labelsTr``.
+def write_dataset(
+    folder: Path, cases: int, seed: int, structure: Structure = "tumour", coarser: float = 1.0
+) -> None:
+    """Write phantoms with their truth: ``dataset.json``, ``imagesTr``, ``labelsTr``.
 
     Every case is another patient on another grid: 1.2 to 2.5 mm in plane, slices of 2 to
     5 mm, a few degrees oblique, the field sometimes cut, the axes RAS or LPS. Patients come
@@ -35,6 +41,10 @@ def write_dataset(folder: Path, cases: int, seed: int) -> None:
         At most 10,000.
     seed : int
         Not negative; another one gives other patients.
+    structure : {"tumour", "liver"}
+        What the label is: the one liver tumour, hard to find, or the whole liver, easily learned.
+    coarser : float
+        Voxels are so many times larger along each axis, for data sets that are soon learned.
     """
     if not 0 <= cases <= CASES_A_SEED or seed < 0:
         raise ValueError(f"{cases} cases of seed {seed} cannot be numbered")
@@ -42,17 +52,21 @@ def write_dataset(folder: Path, cases: int, seed: int) -> None:
     names = [f"phantom_{n:04d}.nii.gz" for n in range(cases)]
     for n, name in enumerate(names):
         patient = FIRST_SEED + seed * CASES_A_SEED + n
-        volume, truth = body(patient, random_grid(patient))
+        volume, truth = body(patient, random_grid(patient, coarser))
+        if structure == "liver":
+            truth = liver(patient, volume.geometry)
         write_nifti(images / name, volume.array.astype(np.int16), volume.geometry)
         write_nifti(labels / name, truth.array, truth.geometry)
-    write_json(folder / "dataset.json", _description(names))
+    write_json(
+        folder / "dataset.json", _description(names, TUMOUR if structure == "tumour" else LIVER)
+    )
 
 
-def random_grid(patient: int) -> Geometry:
+def random_grid(patient: int, coarser: float = 1.0) -> Geometry:
     """Return the grid of a case: it holds the tumour and stays within the phantom's trunk."""
     rng = np.random.default_rng([patient, 1])  # another stream than that of the patient
     in_plane, thick = rng.uniform(1.2, 2.5), rng.uniform(2.0, 5.0)
-    spacing = np.array([in_plane, in_plane, thick])
+    spacing = np.array([in_plane, in_plane, thick]) * coarser
     field = np.array([rng.uniform(300, 340), rng.uniform(230, 280), rng.uniform(140, 220)])
     centre = rng.uniform(-1, 1, 3) * (8, 8, 30)
     if rng.uniform() < CUT_SHARE:
@@ -72,17 +86,17 @@ def random_grid(patient: int) -> Geometry:
     return grid
 
 
-def _description(names: list[str]) -> dict[str, object]:
+def _description(names: list[str], labels: LabelSet) -> dict[str, object]:
     """Return what ``dataset.json`` holds."""
     return {
-        "name": "medseg liver tumour phantom",
+        "name": f"medseg {labels[1].name.lower()} phantom",
         "description": "Schematic abdominal CT with one liver tumour a case; no real patient",
         "reference": "medseg.phantoms",
         "licence": "CC0-1.0",
         "release": "1.0",
         "tensorImageSize": "3D",
         "modality": {"0": "CT"},
-        "labels": {"0": "background", **{str(label.value): label.name for label in TUMOUR}},
+        "labels": {"0": "background", **{str(label.value): label.name for label in labels}},
         "numTraining": len(names),
         "numTest": 0,
         "training": [

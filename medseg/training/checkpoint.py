@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from safetensors.numpy import save_file
 
 from medseg.errors import ModelRefused
 from medseg.files import whole_file
+from medseg.training.schedule import Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,28 +34,24 @@ class Checkpoint(keras.callbacks.Callback):
         Epochs between two.
     identity : str
         What the training is; a checkpoint of another one is not resumed.
-    before : Done
-        What an earlier session did.
+    clock : Clock
     """
 
-    def __init__(self, path: Path, every: int, identity: str, before: Done) -> None:
+    def __init__(self, path: Path, every: int, identity: str, clock: Clock) -> None:
         super().__init__()
         self.path = path
         self.every = every
         self.identity = identity
-        self.before = before
-        self.started = time.monotonic()
-
-    @property
-    def minutes(self) -> float:
-        """Minutes of fitting so far, earlier sessions included."""
-        return self.before.minutes + (time.monotonic() - self.started) / 60
+        self.clock = clock
 
     def on_epoch_end(self, epoch, logs=None) -> None:
-        """Write when it is time."""
+        """Write when it is time; never weights that have become NaN."""
+        if not np.isfinite((logs or {}).get("loss", 0.0)):
+            return
         epochs = epoch + 1
-        if epochs % self.every == 0 or epochs == self.params["epochs"]:
-            save_checkpoint(self.path, self.model, Done(epochs, self.minutes), self.identity)
+        last = epochs == self.params["epochs"] or self.model.stop_training
+        if epochs % self.every == 0 or last:
+            save_checkpoint(self.path, self.model, Done(epochs, self.clock.minutes), self.identity)
 
 
 def save_checkpoint(path: Path, model: keras.Model, done: Done, identity: str) -> None:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, Strict, field_validator, model_validator
+import yaml
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    Strict,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from medseg.augmentation.recipe import RECIPES
+from medseg.files import whole_file
 from medseg.labels import Label
 from medseg.losses import LOSSES
 from medseg.models.card import Dataset as CitedDataset
@@ -18,6 +30,41 @@ from medseg.settings import load_settings
 
 Whole = Annotated[int, Strict(), Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+
+UNITS = {"s": 1 / 60, "m": 1.0, "h": 60.0}  # minutes
+
+
+def minutes_of(told: Any) -> float:
+    """Return minutes from words such as ``30m``, ``1h30m`` or ``90s``; a plain number is minutes.
+
+    Raises
+    ------
+    ValueError
+        It is no such span, or not above zero.
+
+    Examples
+    --------
+    >>> minutes_of("1h30m"), minutes_of("90s"), minutes_of(20)
+    (90.0, 1.5, 20.0)
+    """
+    words = str(told).strip().lower()
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smh])", words)
+    if parts and "".join(number + unit for number, unit in parts) == words:
+        minutes = sum(float(number) * UNITS[unit] for number, unit in parts)
+    elif re.fullmatch(r"\d+(\.\d+)?", words):
+        minutes = float(words)
+    else:
+        raise ValueError(f"{told!r} is no span of time; write 30m, 1h30m or 90s")
+    if minutes <= 0:
+        raise ValueError(f"{told!r} is no time at all")
+    return minutes
+
+
+Minutes = Annotated[
+    float,
+    BeforeValidator(minutes_of),
+    WithJsonSchema({"type": ["string", "number"], "examples": ["30m", "1h30m", "90s"]}),
+]
 
 
 class ChannelConfig(Frozen):
@@ -97,6 +144,19 @@ class Schedule(Frozen):
     warmup_steps: Whole = 0
 
 
+class LossConfig(Frozen):
+    """A loss by name, with arguments of its own."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the loss is told beside its name."""
+        return dict(self.model_extra or {})
+
+
 class CardConfig(Frozen):
     """What the model card has to say and no program can know."""
 
@@ -112,7 +172,9 @@ class TrainingConfig(Frozen):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="Of the model")
     version: str = "1"
-    dataset: Path = Field(description="Folder in MSD or nnU-Net raw layout; from the config's own")
+    dataset: Path = Field(description="Folder or manifest, see docs/datasets.md; from the config's")
+    prepared: Path | None = Field(None, description="Store that medseg prepare made")
+    skip_refused: bool = Field(False, description="Train without cases that cannot be used")
     labels: tuple[Label, ...] | None = Field(
         None, description="Codes, sides and colours; the data set's plain names when left out"
     )
@@ -122,35 +184,67 @@ class TrainingConfig(Frozen):
     fold: Whole | Literal["all"] = Field(0, description="Held out; all: nothing is")
     folds: Annotated[int, Strict(), Field(ge=2)] = 5
     plan: PlanConfig
-    loss: str = "dice_cross_entropy"
+    loss: LossConfig = LossConfig(name="dice_cross_entropy")
     deep_supervision: bool = True
     augmentation: str = "default"
-    batch: Count = 2
-    epochs: Count = 1000
+    batch: Count = Field(2, description="Patches that a step sees at once")
+    accumulate: Count = Field(1, description="Steps whose gradients are summed into one update")
+    epochs: Count = Field(1000, description="Of time_budget, where that is given, none is counted")
     steps: Count = Field(250, description="In an epoch")
+    time_budget: Minutes | None = Field(
+        None, description="Such as 30m or 2h: train so long, the rate following the clock"
+    )
+    patience: Count | None = Field(
+        None, description="Epochs without a better pseudo-Dice before training ends with the best"
+    )
+    validation_steps: Whole = Field(
+        10, description="Batches of held-out patches scored after each epoch; 0: none"
+    )
     foreground: Fraction = Field(0.33, description="Share of patches centred on a label")
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     precision: Literal["auto", "f32", "bf16", "f16"] = Field(
         "auto", description="auto: f16 on a GPU, bf16 where the CPU has it, else f32"
     )
-    checkpoint_epochs: Count = Field(10, description="Between two checkpoints")
-    seed: Whole = 12345
+    devices: Literal["all", "one"] = Field(
+        "all", description="all: share each batch among the GPUs of this machine"
+    )
+    deterministic: bool = Field(False, description="The same weights again from the same seed")
+    checkpoint_epochs: Count = Field(1, description="Between two checkpoints")
+    track: tuple[Literal["tensorboard", "mlflow"], ...] = Field(
+        (), description="Trackers that are told of each epoch, beside metrics.csv"
+    )
+    seed: Whole = Field(12345, description="Of weights, patches and augmentation")
+    split_seed: Whole = Field(12345, description="Of the folds; 12345 gives nnU-Net's")
     card: CardConfig
 
-    @field_validator("loss")
+    @field_validator("loss", mode="before")
     @classmethod
-    def _loss_exists(cls, name: str) -> str:
-        return _one_of(name, LOSSES)
+    def _loss_exists(cls, told: Any) -> Any:
+        told = {"name": told} if isinstance(told, str) else told
+        if isinstance(told, dict) and "name" in told:
+            _one_of(told["name"], LOSSES)
+        return told
 
     @field_validator("augmentation")
     @classmethod
     def _recipe_exists(cls, name: str) -> str:
         return _one_of(name, RECIPES)
 
+    @model_validator(mode="after")
+    def _goes_together(self) -> TrainingConfig:
+        if self.deterministic and self.time_budget:
+            raise ValueError("deterministic and time_budget exclude each other: no two runs take "
+                             "the same time for a step")  # fmt: skip
+        if self.patience and (self.fold == "all" or not self.validation_steps):
+            raise ValueError(
+                "patience needs held-out patches: a fold, and validation_steps above 0"
+            )
+        return self
+
     @property
     def total_steps(self) -> int:
-        """Optimizer steps of the whole training."""
+        """Steps of the whole training, where no time budget ends it."""
         return self.epochs * self.steps
 
 
@@ -160,8 +254,19 @@ def _one_of(name: str, names: Iterable[str]) -> str:
     return name
 
 
-def load_config(path: str | Path, overrides: Iterable[str] = ()) -> TrainingConfig:
-    """Read a training config; a relative ``dataset`` counts from the config's folder.
+def load_config(
+    path: str | Path, overrides: Iterable[str] = (), *, data: str | Path | None = None
+) -> TrainingConfig:
+    """Read a training config.
+
+    Parameters
+    ----------
+    path : str or Path
+        A YAML file; relative paths in it count from its own folder.
+    overrides : iterable of str
+        ``key.inner=value``, each winning over the file.
+    data : str or Path, optional
+        The data set in place of the config's; a relative one counts from the working folder.
 
     Raises
     ------
@@ -170,4 +275,18 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> TrainingConf
     """
     path = Path(path)
     config = load_settings(path, TrainingConfig, overrides)
-    return config.model_copy(update={"dataset": path.parent / config.dataset.expanduser()})
+    places = {key: path.parent / told.expanduser()
+              for key in ("dataset", "prepared") if (told := getattr(config, key))}  # fmt: skip
+    if data is not None:
+        places["dataset"] = Path(data)
+    return config.model_copy(update=places)
+
+
+def write_config(config: TrainingConfig, path: Path) -> None:
+    """Write a config as YAML that trains the same again, with its paths in full."""
+    places = {key: told.resolve()
+              for key in ("dataset", "prepared") if (told := getattr(config, key))}  # fmt: skip
+    told = config.model_copy(update=places)
+    text = yaml.safe_dump(told.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
+    with whole_file(path) as aside:
+        aside.write_text(text, encoding="utf-8")

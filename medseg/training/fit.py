@@ -4,31 +4,47 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from medseg.augmentation import recipe
 from medseg.datasets import Dataset, Fold, open_dataset, split
 from medseg.datasets.statistics import foreground_window
 from medseg.datasets.store import StoredCase, store_cases
 from medseg.errors import EngineFailed, PlanRefused
-from medseg.files import make_folder
+from medseg.files import discard_parts, make_folder
+from medseg.inference.machine import cores
 from medseg.labels import LabelSet
 from medseg.networks.loading import dtype_policy, load_keras
 from medseg.plan import Channel, Clip, Network, Plan, ZScore
-from medseg.training.config import ChannelConfig, TrainingConfig
+from medseg.training.config import ChannelConfig, TrainingConfig, write_config
+from medseg.training.devices import check_batch, gpus, make_repeatable, shared_among
 from medseg.training.precision import has_gpu, policy_name
+from medseg.training.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from medseg.training.checkpoint import Done
+    from medseg.training.schedule import Clock
 
 log = logging.getLogger(__name__)
 
-Progress = Callable[[str, int, int, str], None]
-"""Called with a stage's name, what is done of it, the total, and a note."""
-
-
-def silent(stage: str, done: int, total: int, note: str) -> None:
-    """Report nothing: the progress of who does not ask for one."""
+CHECKPOINT = "checkpoint.safetensors"
+UNENDING = 1_000_000  # epochs, where the clock ends a training
+# settings that a resumed training may change
+NOT_OF_IDENTITY = {
+    "dataset",
+    "prepared",
+    "card",
+    "checkpoint_epochs",
+    "track",
+    "patience",
+    "devices",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +57,9 @@ class Training:
     fold: Fold
 
     @property
-    def ignore(self) -> int | None:
-        """Label value of voxels that nobody labelled."""
-        return ignore_in(self.dataset, self.config)
-
-    @property
     def identity(self) -> str:
         """Hash of what a checkpoint must share with the training that resumes it."""
-        told = self.config.model_dump_json(exclude={"dataset", "card", "checkpoint_epochs"})
+        told = self.config.model_dump_json(exclude=NOT_OF_IDENTITY)
         return hashlib.sha256((told + self.plan.hash + repr(self.fold)).encode()).hexdigest()
 
 
@@ -62,7 +73,7 @@ def open_training(config: TrainingConfig) -> Training:
     PlanRefused
         ``labels-differ``: config and data set name other values; ``channels-differ``.
     """
-    dataset = open_dataset(config.dataset)
+    dataset = dataset_of(config)
     fold = fold_in(dataset, config)
     if len(dataset.channels) != len(config.plan.channels):
         raise PlanRefused(
@@ -76,7 +87,8 @@ def open_training(config: TrainingConfig) -> Training:
     for number, told in enumerate(config.plan.channels):
         how = _normalisation(told)
         if how is None:
-            how = foreground_window(train, labels, number, config.seed, ignore_in(dataset, config))
+            how = foreground_window(train, labels, number, config.seed,
+                                    config.skip_refused, dataset.ignore)  # fmt: skip
         channels.append(Channel(name=told.name, modality=told.modality, normalisation=how))
     regions = config.plan.outputs == "regions"
     arguments = {
@@ -97,30 +109,35 @@ def open_training(config: TrainingConfig) -> Training:
     return Training(config, plan, dataset, fold)
 
 
+def dataset_of(config: TrainingConfig) -> Dataset:
+    """Open the data set of a config, with the ignore value that the config names.
+
+    A layout that knows none, such as the Decathlon's, lists it among its labels.
+    """
+    dataset = open_dataset(config.dataset)
+    if config.ignore is None:
+        return dataset
+    labels = tuple(label for label in dataset.labels if label.value != config.ignore)
+    return replace(dataset, labels=LabelSet(labels), ignore=config.ignore)
+
+
 def fold_in(dataset: Dataset, config: TrainingConfig) -> Fold:
     """Return which cases of its data set a config trains on, and which it holds out."""
     if config.fold == "all":
         return Fold(tuple(sorted(case.name for case in dataset.cases)), ())
-    return split(dataset, config.fold, config.folds, config.seed)
-
-
-def ignore_in(dataset: Dataset, config: TrainingConfig) -> int | None:
-    """Return the label value of voxels that nobody labelled: the config's, or the data set's."""
-    return dataset.ignore if config.ignore is None else config.ignore
+    return split(dataset, config.fold, config.folds, config.split_seed)
 
 
 def _labels(config: TrainingConfig, dataset: Dataset) -> LabelSet:
     """Return the config's labels, or the data set's where it gives none."""
-    ignore = ignore_in(dataset, config)
-    known = LabelSet(tuple(label for label in dataset.labels if label.value != ignore))
     if config.labels is None:
-        return known
+        return dataset.labels
     labels = LabelSet(config.labels)
-    if labels.values != known.values:
+    if labels.values != dataset.labels.values:
         raise PlanRefused(
             "labels-differ",
             f"The config names label values {labels.values[1:]}, "
-            f"{dataset.name} has {known.values[1:]}",
+            f"{dataset.name} has {dataset.labels.values[1:]}",
         )
     return labels
 
@@ -136,17 +153,25 @@ def _normalisation(told: ChannelConfig) -> Clip | ZScore | None:
 
 
 def fit(
-    training: Training, out: Path, *, resume: bool = False, progress: Progress = silent
+    training: Training,
+    out: Path,
+    *,
+    resume: bool = False,
+    callbacks: Sequence[Any] = (),
+    progress: Progress = silent,
 ) -> tuple[Any, float]:
-    """Train the network of a training.
+    """Train the network of a training: ``keras.Model.fit`` on patches of its stored cases.
 
     Parameters
     ----------
     training : Training
     out : Path
-        Folder for ``log.csv``, ``checkpoint.safetensors`` and the prepared cases.
+        Folder for ``metrics.csv``, ``progress.png``, ``checkpoint.safetensors`` and the prepared
+        cases.
     resume : bool
         Go on from the checkpoint in ``out``, if there is one.
+    callbacks : sequence of keras.callbacks.Callback
+        Of your own, called after medseg's.
     progress : callable
 
     Returns
@@ -158,120 +183,189 @@ def fit(
 
     Raises
     ------
+    PlanRefused
+        ``training-there``: ``out`` holds a training and ``resume`` is false. ``batch-uneven``,
+        ``tracker-missing``.
     EngineFailed
         ``loss-diverged``: the loss became NaN or infinite.
     ModelRefused
         ``checkpoint-invalid``.
     """
     config = training.config
+    if (out / CHECKPOINT).exists() and not resume:
+        raise PlanRefused(
+            "training-there", f"{out.name} holds a training already",
+            do="Go on with it by --resume, or train into another folder",
+        )  # fmt: skip
     load_keras()
     make_folder(out)
-    cases = _stored(training, out / "prepared", progress)
+    discard_parts(out)
+    write_config(config, out / "config.yaml")
+    cases = _stored(training, prepared_folder(training, out), progress)
     with dtype_policy(policy_name(config.precision)):
-        model, minutes = _fitted(training, cases, out, resume, progress)
+        model, minutes = _fitted(training, cases, out, callbacks, progress)
     return _without_side_heads(training, model), minutes
 
 
-def _stored(training: Training, folder: Path, progress: Progress) -> list[StoredCase]:
-    train = [case for case in training.dataset.cases if case.name in set(training.fold.train)]
-    return store_cases(
-        train,
+def prepared_folder(training: Training, out: Path) -> Path:
+    """Return where the prepared cases lie: in the store that the config names, else in ``out``."""
+    return training.config.prepared or out / "prepared"
+
+
+def _stored(training: Training, folder: Path, progress: Progress) -> dict[str, StoredCase]:
+    """Return the prepared cases by name: those that train, and those held out."""
+    stored = store_cases(
+        training.dataset.cases,
         training.plan,
         folder,
         lambda done, total: progress("prepare", done, total, ""),
-        training.ignore,
+        ignore=training.dataset.ignore,
+        workers=cores(),
+        skip_refused=training.config.skip_refused,
+        anew=training.config.prepared is None,  # those in ``out`` are nobody else's
     )
+    return {case.name: case for case in stored}
 
 
 def _fitted(
-    training: Training, cases: list[StoredCase], out: Path, resume: bool, progress: Progress
+    training: Training,
+    cases: Mapping[str, StoredCase],
+    out: Path,
+    callbacks: Sequence[Any],
+    progress: Progress,
 ) -> tuple[Any, float]:
     """Build, compile and fit; return the model as it was trained, and the minutes."""
     import keras
 
-    from medseg import networks
-    from medseg.losses import loss
-    from medseg.training.checkpoint import Checkpoint, Done, load_checkpoint
-    from medseg.training.sampler import Patches, truth_table
-    from medseg.training.schedule import optimizer_of
+    from medseg.training.checkpoint import Done, load_checkpoint
+    from medseg.training.schedule import Clock
 
-    config, plan = training.config, training.plan
+    config, path = training.config, out / CHECKPOINT
+    if config.deterministic:
+        make_repeatable()
     keras.utils.set_random_seed(config.seed)
-    model = networks.build(
-        plan.network.name, **plan.network.arguments, deep_supervision=config.deep_supervision
-    )
-    scales = _output_scales(config, len(model.outputs))
-    model.compile(
-        optimizer=optimizer_of(config),
-        loss=[loss(config.loss) for _ in scales],
-        loss_weights=_output_weights(len(scales)),
-        jit_compile=has_gpu(),  # on a CPU, XLA is eight times slower
-    )
-    path, done = out / "checkpoint.safetensors", Done()
-    if resume and path.exists():
-        done = load_checkpoint(path, model, training.identity)
-    checkpoint = Checkpoint(path, config.checkpoint_epochs, training.identity, done)
-    patches = Patches(
-        cases,
-        recipe(config.augmentation, plan.spacing, plan.patch, plan.mirror_axes),
-        plan.patch,
-        batch=config.batch,
-        steps=config.steps,
-        foreground=config.foreground,
-        scales=scales,
-        seed=config.seed,
-        first_epoch=done.epochs,
-        table=truth_table(cases[0].classes.dtype, plan),
-    )
+    devices = gpus() if config.devices == "all" else []
+    check_batch(config.batch, len(devices))
+    with shared_among(devices):
+        model = _compiled(training)
+    done = load_checkpoint(path, model, training.identity) if path.exists() else Done()
+    clock = Clock(done.minutes)
+    patches = partial(_patches, training, cases, _output_scales(model, training.plan), done.epochs)
+    scored = config.validation_steps > 0 and bool(training.fold.held_out)
     model.fit(
-        patches,
-        epochs=config.epochs,
+        patches(),
+        validation_data=patches(held_out=True) if scored else None,
+        epochs=_last_epoch(config, done),
         initial_epoch=done.epochs,
         shuffle=False,
         verbose=0,
-        callbacks=[
-            keras.callbacks.TerminateOnNaN(),
-            keras.callbacks.CSVLogger(str(out / "log.csv"), append=done.epochs > 0),
-            checkpoint,
-            _reporter(config, progress),
-        ],
+        callbacks=[*_callbacks(training, out, clock, done.epochs, progress), *callbacks],
     )
     if not all(keras.ops.all(keras.ops.isfinite(weight)) for weight in model.weights):
         raise EngineFailed(
             "loss-diverged", "The loss became NaN or infinite",
             do="Lower optimizer.rate, or set precision: f32",
         )  # fmt: skip
-    return model, checkpoint.minutes
+    return model, clock.minutes
 
 
-def _output_scales(config: TrainingConfig, outputs: int) -> list[tuple[int, ...]]:
-    """Return by how much each output is coarser than the patch, finest first."""
-    strides = config.plan.network_arguments()["strides"]
-    scales = [(1,) * config.plan.rank]
-    for stride in strides[1:outputs]:
-        scales.append(tuple(a * b for a, b in zip(scales[-1], stride, strict=True)))
-    return scales
+def _compiled(training: Training) -> Any:
+    """Return the network of a training, compiled with its optimizer, losses and metric."""
+    from medseg import networks
+    from medseg.losses import loss
+    from medseg.training.metrics import Dice
+    from medseg.training.schedule import optimizer_of
+
+    config, plan = training.config, training.plan
+    model = networks.build(
+        plan.network.name, **plan.network.arguments, deep_supervision=config.deep_supervision
+    )
+    outputs = len(model.outputs)
+    scored = plan.output_channels + (plan.outputs == "regions")  # which have no background
+    model.compile(
+        optimizer=optimizer_of(config),
+        loss=[loss(config.loss.name, **config.loss.arguments) for _ in range(outputs)],
+        loss_weights=_output_weights(outputs),
+        metrics=[[Dice(scored)], *([] for _ in range(outputs - 1))],
+        jit_compile=has_gpu(),  # on a CPU, XLA is eight times slower
+    )
+    return model
+
+
+def _patches(
+    training: Training,
+    cases: Mapping[str, StoredCase],
+    scales: Sequence[tuple[int, ...]],
+    first_epoch: int,
+    *,
+    held_out: bool = False,
+) -> Any:
+    """Return the patches to learn from, or those of held-out cases, which are not augmented."""
+    from medseg.training.sampler import Patches, truth_table
+
+    config, plan, fold = training.config, training.plan, training.fold
+    names = fold.held_out if held_out else fold.train
+    chosen = [cases[name] for name in names if name in cases]
+    return Patches(
+        chosen,
+        recipe("none" if held_out else config.augmentation,
+               plan.spacing, plan.patch, plan.mirror_axes),
+        plan.patch,
+        batch=config.batch,
+        steps=config.validation_steps if held_out else config.steps,
+        foreground=config.foreground,
+        scales=scales,
+        seed=config.seed + held_out,  # other draws than those of training
+        first_epoch=first_epoch,
+        table=truth_table(chosen[0].classes.dtype, plan),
+    )  # fmt: skip
+
+
+def _callbacks(
+    training: Training, out: Path, clock: Clock, before: int, progress: Progress
+) -> list[Any]:
+    """Return what watches a training, in the order that they depend on one another."""
+    import keras
+
+    from medseg.training.checkpoint import Checkpoint
+    from medseg.training.journal import Journal
+    from medseg.training.patience import Patience
+    from medseg.training.reporter import Reporter
+    from medseg.training.schedule import Pace
+    from medseg.training.tracking import trackers
+
+    config = training.config
+    journal = Journal(out, config.batch, clock, before)
+    watching: list[Any] = [Pace(config, clock), keras.callbacks.TerminateOnNaN()]
+    if config.optimizer.average:
+        watching.append(keras.callbacks.SwapEMAWeights())  # the averaged ones are scored
+    watching.append(journal)
+    if config.patience:
+        watching.append(Patience(config.patience, journal, out / "best.safetensors"))
+    checkpoint = Checkpoint(out / CHECKPOINT, config.checkpoint_epochs, training.identity, clock)
+    reporter = Reporter(config, journal, clock, progress)
+    return [*watching, checkpoint, *trackers(config, out), reporter]
+
+
+def _last_epoch(config: TrainingConfig, done: Done) -> int:
+    """Return the number of epochs to come to; the clock ends what has a time budget."""
+    if config.time_budget is None:
+        return config.epochs
+    return UNENDING if done.minutes < config.time_budget else done.epochs
+
+
+def _output_scales(model: Any, plan: Plan) -> list[tuple[int, ...]]:
+    """Return by how much each output is coarser than the patch, along each axis."""
+    patch = plan.patch[1:] if plan.patch[0] == 1 else plan.patch
+    shapes = model.compute_output_shape((1, *patch, len(plan.channels)))
+    shapes = shapes if isinstance(shapes, list) else [shapes]
+    return [tuple(np.divide(patch, shape[1:-1]).astype(int).tolist()) for shape in shapes]
 
 
 def _output_weights(outputs: int) -> list[float]:
     """Return loss weights that halve with each coarser output and sum to one."""
     weights = [0.5**n for n in range(outputs)]
     return [weight / sum(weights) for weight in weights]
-
-
-def _reporter(config: TrainingConfig, progress: Progress) -> Any:
-    """Return a callback that reports steps and the running loss."""
-    import keras
-
-    class Reporter(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch, logs=None):
-            self.before = epoch * config.steps
-
-        def on_train_batch_end(self, batch, logs=None):
-            loss = (logs or {}).get("loss", float("nan"))
-            progress("train", self.before + batch + 1, config.total_steps, f"loss {loss:.3f}")
-
-    return Reporter()
 
 
 def _without_side_heads(training: Training, model: Any) -> Any:

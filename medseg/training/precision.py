@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from medseg.training.devices import gpus
+
 POLICIES = {"f32": "float32", "bf16": "mixed_bfloat16", "f16": "mixed_float16"}
 CPU_FLAGS = ("avx512_bf16", "amx_bf16")  # without one of them bf16 is emulated, and slow
 
@@ -23,12 +25,7 @@ def policy_name(precision: str) -> str:
 
 def has_gpu() -> bool:
     """Whether Keras' backend sees a GPU; loads the backend."""
-    import keras
-
-    try:
-        return bool(keras.distribution.list_devices("gpu"))
-    except (RuntimeError, ValueError):  # some backends raise where there is none
-        return False
+    return bool(gpus())
 
 
 def cpu_has_bf16() -> bool:

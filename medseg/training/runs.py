@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from medseg.datasets import Dataset, open_dataset
+from medseg.datasets import Dataset
 from medseg.errors import ModelRefused, PlanRefused
 from medseg.models import ModelPackage, member
 from medseg.training.config import TrainingConfig, load_config
-from medseg.training.fit import fold_in, ignore_in
+from medseg.training.fit import NOT_OF_IDENTITY, dataset_of, fold_in
 
 CONFIG = "config.yaml"
-NOT_OF_CONFIGURATION = {"name", "version", "dataset", "fold", "card"}
+NOT_OF_CONFIGURATION = NOT_OF_IDENTITY | {"name", "version", "fold"}
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -70,9 +70,8 @@ def open_runs(
     ModelRefused, InputRefused
         A model or the data set is refused.
     """
-    configs = [_config(Path(folder)) for folder in folders]
-    dataset = open_dataset(data if data is not None else configs[0].dataset)
-    dataset = replace(dataset, ignore=ignore_in(dataset, configs[0]))
+    configs = [_config(Path(folder), data) for folder in folders]
+    dataset = dataset_of(configs[0])
     runs = []
     for number, (folder, config) in enumerate(zip(folders, configs, strict=True), 1):
         held_out = fold_in(dataset, config).held_out
@@ -84,13 +83,13 @@ def open_runs(
     return dataset, _configurations(runs)
 
 
-def _config(folder: Path) -> TrainingConfig:
+def _config(folder: Path, data: str | Path | None) -> TrainingConfig:
     if not (folder / CONFIG).is_file():
         raise PlanRefused(
             "run-incomplete", f"{folder.name} holds no {CONFIG}: it is no finished training",
             do="Give folders that medseg train wrote",
         )  # fmt: skip
-    return load_config(folder / CONFIG)
+    return load_config(folder / CONFIG, data=data)
 
 
 def _check_labels(runs: Sequence[Run]) -> None:

@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import platform
 import shutil
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from medseg.datasets import Case
+from medseg.datasets.store import shapes_of
 from medseg.inference import Segmenter
 from medseg.models import Card, Measurement, ModelPackage, write_package
 from medseg.models.weights import weights_of
 from medseg.training.config import TrainingConfig
-from medseg.training.fit import Progress, Training, fit, open_training, silent
+from medseg.training.fit import Training, fit, open_training, prepared_folder
+from medseg.training.progress import Progress, silent
 from medseg.training.validate import mean_dice, validate, write_scores
 
 
 def train(
-    config: TrainingConfig, out: str | Path, *, resume: bool = False, progress: Progress = silent
+    config: TrainingConfig,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    callbacks: Sequence[Any] = (),
+    progress: Progress = silent,
 ) -> ModelPackage:
     """Train a model and write it as a package.
 
     Writes into ``out``: ``model/`` (the package), ``validation.csv`` (Dice of every held-out
-    case, worst first), ``log.csv`` (loss of every epoch), ``checkpoint.safetensors`` and, while
-    it runs, ``prepared/``.
+    case, worst first), ``metrics.csv`` and ``progress.png`` (each epoch), ``config.yaml`` (what
+    was asked for), ``checkpoint.safetensors`` and, while it runs, ``prepared/``.
 
     Parameters
     ----------
@@ -34,7 +43,10 @@ def train(
     out : str or Path
         Folder, made if missing.
     resume : bool
-        Go on from the checkpoint in ``out``; the result is that of a straight run.
+        Go on from the checkpoint in ``out``. The result is that of a straight run, bit for bit
+        where ``config.deterministic`` is set and on the same machine.
+    callbacks : sequence of keras.callbacks.Callback
+        Of your own.
     progress : callable
         Called with stage, steps done, all steps and a note.
 
@@ -47,7 +59,7 @@ def train(
     """
     out = Path(out)
     training = open_training(config)
-    model, minutes = fit(training, out, resume=resume, progress=progress)
+    model, minutes = fit(training, out, resume=resume, callbacks=callbacks, progress=progress)
     pack = partial(
         write_package,
         out / "model",
@@ -56,14 +68,15 @@ def train(
         plan=training.plan,
         weights=weights_of(model),
     )
-    card = _card(training, minutes, out / "prepared")
+    card = _card(training, minutes, prepared_folder(training, out))
     package = pack(card=card)
     if training.fold.held_out:
         scores = validate(
             Segmenter.load(package.path),
             _held_out(training),
             lambda done, total: progress("validate", done, total, ""),
-            training.ignore,
+            ignore=training.dataset.ignore,
+            skip_refused=config.skip_refused,
         )
         write_scores(out / "validation.csv", scores)
         measured = Measurement(
@@ -73,7 +86,7 @@ def train(
         )
         card = card.model_copy(update={"results": (measured,)})
         package = pack(card=card)
-    shutil.rmtree(out / "prepared")
+    shutil.rmtree(out / "prepared", ignore_errors=True)  # not there where a store was given
     return package
 
 
@@ -113,6 +126,5 @@ def _machine() -> str:
 
 def _median_extent(training: Training, prepared: Path) -> tuple[float, float, float]:
     """Return the median size of the prepared cases along the plan's axes, in mm."""
-    shapes = [np.load(path, mmap_mode="r").shape for path in sorted(prepared.glob("*.classes.npy"))]
-    i, j, k = (np.median(shapes, axis=0) * training.plan.spacing).tolist()
+    i, j, k = (np.median(shapes_of(prepared), axis=0) * training.plan.spacing).tolist()
     return i, j, k

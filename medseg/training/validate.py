@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from medseg.datasets import Case, read_case
+from medseg.errors import InputRefused
 from medseg.files import whole_file
 from medseg.inference import Segmenter
 from medseg.labels import Label
@@ -31,7 +32,9 @@ def validate(
     segmenter: Segmenter,
     cases: Sequence[Case],
     progress: Callable[[int, int], None] = lambda done, total: None,
+    *,
     ignore: int | None = None,
+    skip_refused: bool = False,
 ) -> list[Score]:
     """Segment each case as a user would and score every label, or region if it predicts those.
 
@@ -45,12 +48,19 @@ def validate(
         Called with the number of cases done and of all.
     ignore : int, optional
         Label value of voxels that nobody labelled; they are not scored.
+    skip_refused : bool
+        Leave out cases that cannot be read, in place of passing their refusal on.
     """
     plan = segmenter.package.plan
     scores = []
     for done, case in enumerate(cases):
         progress(done, len(cases))
-        volume, truth = read_case(case, plan.labels, ignore)
+        try:
+            volume, truth = read_case(case, plan.labels, ignore)
+        except InputRefused:
+            if skip_refused:
+                continue
+            raise
         found = segmenter.predict(volume).labels
         scored = dice_of(truth.array, found.array, scored_labels(plan), ignore)
         scores += [Score(case.name, name, value) for name, value in scored.items()]

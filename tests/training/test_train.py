@@ -5,13 +5,14 @@ import csv
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from medseg.errors import EngineFailed, ModelRefused, PlanRefused
 from medseg.models import ModelPackage
 from medseg.training import load_config, train
+from medseg.training.epochs import read_epochs
 from medseg.training.fit import fit, open_training
 from medseg.training.sampler import Patches
-from medseg.training.schedule import rate_of
 from tests.datasets.test_dataset import make_msd
 
 CONFIG = """
@@ -58,6 +59,13 @@ def test_a_training_ends_in_a_package_with_its_figures_on_the_card(config, tmp_p
     mean = np.mean([float(row["dice"]) for row in rows])
     assert result.figures["Dice, Lump"] == pytest.approx(mean, abs=1e-4)
     assert not (tmp_path / "run" / "prepared").exists()
+    epochs = read_epochs(tmp_path / "run" / "metrics.csv")
+    assert [one.epoch for one in epochs] == [1, 2]
+    assert all(0 <= one.pseudo_dice <= 1 and one.patches_a_second > 0 for one in epochs)
+    with Image.open(tmp_path / "run" / "progress.png") as picture:
+        assert min(picture.size) > 500
+    again = load_config(tmp_path / "run" / "config.yaml")
+    assert again == load_config(config).model_copy(update={"dataset": again.dataset})
 
 
 def test_a_resumed_training_gives_the_weights_of_a_straight_one(config, tmp_path):
@@ -70,6 +78,12 @@ def test_a_resumed_training_gives_the_weights_of_a_straight_one(config, tmp_path
     assert minutes > 0
     for path, array in weights(straight).items():
         np.testing.assert_array_equal(weights(resumed)[path], array, err_msg=path)
+    of_both = [read_epochs(tmp_path / name / "metrics.csv") for name in ("straight", "two")]
+    assert [one.epoch for one in of_both[1]] == [1, 2]
+    # nan, the score of patches without a label, equals itself here
+    assert repr([one.pseudo_dice for one in of_both[1]]) == repr(
+        [one.pseudo_dice for one in of_both[0]]
+    )
 
 
 class _Stop(Exception):
@@ -82,6 +96,23 @@ def _stop_at(step, stop):
             raise stop
 
     return progress
+
+
+def test_a_training_is_not_overwritten(config, tmp_path):
+    training = open_training(load_config(config, ["epochs=1"]))
+    fit(training, tmp_path / "run")
+    before = (tmp_path / "run" / "checkpoint.safetensors").read_bytes()
+    with pytest.raises(PlanRefused, match="run holds a training already") as refusal:
+        fit(training, tmp_path / "run")
+    assert refusal.value.code == "training-there"
+    assert (tmp_path / "run" / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_what_a_killed_process_left_half_written_is_removed(config, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".0a1b2c3d.part.checkpoint.safetensors").write_bytes(b"half")
+    fit(open_training(load_config(config, ["epochs=1"])), tmp_path / "run")
+    assert not list((tmp_path / "run").glob(".*part*"))
 
 
 def test_a_checkpoint_of_another_training_is_refused(config, tmp_path):
@@ -111,7 +142,10 @@ def test_the_policy_of_the_session_is_not_changed(config, tmp_path):
         ("features: [2, 4]", r"tiny\.yaml:\d+: plan.*patch size 4 is not a multiple"),
         ("precision: f32", r"tiny\.yaml:\d+: precision: .*'auto'"),
         ("name: tiny", r"name: .*pattern"),
-        ("intended_use: Nothing.", r"tiny\.yaml:\d+: card\.intended_us: Extra inputs"),
+        (
+            "intended_use: Nothing.",
+            r"tiny\.yaml:\d+: card\.intended_us: there is no such key; did you mean intended_use",
+        ),
     ],
 )
 def test_a_wrong_value_is_named_with_file_line_and_key(config, text, words):
@@ -155,16 +189,6 @@ def test_labels_of_config_and_data_set_must_agree(config):
     config.write_text(CONFIG.replace("plan:", labels, 1))
     with pytest.raises(PlanRefused, match=r"names label values \(1,\), Made up has \(5,\)"):
         open_training(load_config(config))
-
-
-def test_the_rate_falls_to_zero_over_all_steps(config):
-    polynomial = rate_of(load_config(config, ["optimizer.name=sgd"]))
-    assert float(polynomial(0)) == pytest.approx(0.01)
-    assert float(polynomial(3)) == pytest.approx(0.01 * 0.5**0.9)
-    cosine = rate_of(load_config(config, ["schedule.name=cosine", "schedule.warmup_steps=2"]))
-    assert float(cosine(0)) == 0
-    assert float(cosine(2)) == pytest.approx(0.01)
-    assert float(cosine(6)) == pytest.approx(0, abs=1e-9)
 
 
 def test_batches_depend_on_seed_epoch_and_number_alone(config, tmp_path):
