@@ -132,6 +132,48 @@ class LabelSet:
         return tuple(label for label in self.labels if not label.region)
 
     @property
+    def regions(self) -> tuple[Label, ...]:
+        """The regions, those of more values first, else by value: the order of painting."""
+        return tuple(sorted((label for label in self.labels if label.region),
+                            key=lambda label: -len(set(label.region))))  # fmt: skip
+
+    def painted(self) -> tuple[int, ...]:
+        """Return the value that each of :attr:`regions` paints, a later one over an earlier.
+
+        It is the one value of a region that no later region holds.
+
+        Raises
+        ------
+        InputRefused
+            ``regions-invalid``: there are none, one has no value or several of its own, or a
+            plain label is in none.
+
+        Examples
+        --------
+        >>> tumour = LabelSet((Label(1, "Oedema"), Label(2, "Core"),
+        ...                    Label(3, "Whole", region=(1, 2)), Label(4, "Inner", region=(2,))))
+        >>> [label.name for label in tumour.regions], tumour.painted()
+        (['Whole', 'Inner'], (1, 2))
+        """
+        values: list[int] = []
+        covered = set[int]()
+        for label in reversed(self.regions):
+            own = set(label.region) - covered
+            covered |= own
+            if len(own) != 1:
+                raise _region_refused(label, own)
+            values += own
+        plain = {label.value for label in self.plain}
+        if not values or covered != plain:
+            told = ", ".join(map(str, sorted(covered ^ plain))) or "none"
+            raise InputRefused(
+                "regions-invalid",
+                f"Regions and plain labels must have the same values; these are not shared: {told}",
+                do="Name every value that a region has as a plain label, and put each in a region",
+            )
+        return tuple(reversed(values))
+
+    @property
     def classes(self) -> int:
         """Channels of a network's output: the plain labels and background."""
         return len(self.plain) + 1
@@ -140,3 +182,14 @@ class LabelSet:
     def values(self) -> tuple[int, ...]:
         """Array value of each class, background first: class 0 has value 0."""
         return (0, *(label.value for label in self.plain))
+
+
+def _region_refused(label: Label, own: set[int]) -> InputRefused:
+    told = ", ".join(map(str, sorted(own)))
+    return InputRefused(
+        "regions-invalid",
+        f"The region {label.name} has the values {told} for itself" if own
+        else f"The region {label.name} has no value that later ones lack",
+        do="Regions are painted over one another, larger first: give regions so that each keeps "
+        "exactly one value that no later one has",
+    )  # fmt: skip

@@ -89,6 +89,10 @@ class Plan(Frozen):
         Classes of the output, background left out.
     mirror_axes : tuple of int
         Axes on which training mirrored. Left and right stay apart where labels have a side.
+    outputs : {"classes", "regions"}
+        Whether the network has a channel for background and each plain label, of which the
+        highest wins, or one for each region of the labels, above 0 where the region is; masks
+        are then painted region by region, see :meth:`medseg.labels.LabelSet.painted`.
     """
 
     format: Literal[1] = 1
@@ -100,6 +104,13 @@ class Plan(Frozen):
     network: Network
     labels: LabelSet
     mirror_axes: tuple[int, ...] = (0, 1, 2)
+    outputs: Literal["classes", "regions"] = "classes"
+
+    @model_validator(mode="after")
+    def _regions_can_be_painted(self) -> Plan:
+        if self.outputs == "regions":
+            self.labels.painted()
+        return self
 
     @model_validator(mode="after")
     def _orientation_exists(self) -> Plan:
@@ -110,9 +121,20 @@ class Plan(Frozen):
         return self
 
     @property
+    def output_channels(self) -> int:
+        """Channels of the network's output."""
+        return self.labels.classes if self.outputs == "classes" else len(self.labels.regions)
+
+    @property
     def hash(self) -> str:
-        """SHA-256 of the plan's canonical JSON, in hex."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, allow_nan=False)
+        """SHA-256 of the plan's canonical JSON, in hex.
+
+        ``outputs`` is younger than the format and counts only where it is not the default.
+        """
+        content = self.model_dump(mode="json")
+        if self.outputs == "classes":
+            del content["outputs"]
+        canonical = json.dumps(content, sort_keys=True, allow_nan=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 

@@ -1,5 +1,8 @@
 """Plans as JSON: there and back, and refused with the field that is wrong."""
 
+import hashlib
+import json
+
 import pytest
 
 from medseg.errors import PlanRefused
@@ -35,3 +38,21 @@ def test_a_wrong_field_is_named(change, words):
     with pytest.raises(PlanRefused, match=words) as refusal:
         plan_from({**PLAN.model_dump(mode="json"), **change})
     assert refusal.value.code == "plan-invalid"
+
+
+def test_outputs_count_in_the_hash_only_where_they_are_not_classes():
+    # packages from before there were regions keep the hash that their records hold
+    assert "outputs" in PLAN.model_dump(mode="json")
+    old = {key: value for key, value in PLAN.model_dump(mode="json").items() if key != "outputs"}
+    canonical = json.dumps(old, sort_keys=True).encode()
+    assert PLAN.hash == plan_from(old).hash == hashlib.sha256(canonical).hexdigest()
+    regions = LabelSet((Label(1, "Lump"), Label(2, "All of it", region=(1,))))
+    classes = PLAN.model_copy(update={"labels": regions})
+    by_region = PLAN.model_copy(update={"labels": regions, "outputs": "regions"})
+    assert classes.hash != by_region.hash
+    assert (classes.output_channels, by_region.output_channels) == (2, 1)
+
+
+def test_regions_that_cannot_be_painted_are_refused():
+    with pytest.raises(PlanRefused, match="not shared: 1"):
+        plan_from({**PLAN.model_dump(mode="json"), "outputs": "regions"})

@@ -28,6 +28,8 @@ COMMANDS = {
     "check": ("medseg.cli.check", "Report all that is odd about a data set, case by case."),
     "prepare": ("medseg.cli.prepare", "Prepare the cases of a training, all at once or resumed."),
     "train": ("medseg.cli.train", "Train a model as a config says."),
+    "ensemble": ("medseg.cli.ensemble", "Pack several models as one that averages them."),
+    "find-best": ("medseg.cli.find_best", "Choose models and post-processing by their folds."),
     "config-schema": ("medseg.cli.config_schema", "Write the JSON Schema of a training config."),
     "doctor": ("medseg.cli.doctor", "Check this installation, and that nothing flips or drifts."),
 }

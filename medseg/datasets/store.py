@@ -48,12 +48,15 @@ class StoredCase:
         Class numbers, not label values; the largest of its type where nobody labelled.
     foreground : dict
         For each class present, ``(N, 3)`` indices of up to 10,000 of its voxels.
+    labelled : (N, 3) array or None
+        Indices of up to 10,000 labelled voxels, background too; None where all are labelled.
     """
 
     name: str
     image: np.ndarray
     classes: np.ndarray
     foreground: dict[int, np.ndarray]
+    labelled: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,29 +351,37 @@ def _class_numbers(values: np.ndarray, labels: LabelSet, ignore: int | None) -> 
 
 
 def _foreground(classes: np.ndarray, labels: LabelSet) -> np.ndarray:
-    """Return a seeded sample of the voxels of each class as rows of class, i, j, k."""
+    """Return a seeded sample of the voxels of each class as rows of class, i, j, k.
+
+    Where not all is labelled, rows with the mark of what is not are a sample of what is.
+    """
     flat = classes.ravel()
     rows = [np.zeros((0, 4), np.uint16)]
-    for number in range(1, labels.classes):
-        index = np.flatnonzero(flat == number)
-        if len(index) > SAMPLES:
-            index = np.random.default_rng(0).choice(index, SAMPLES, replace=False)
-        voxels = np.stack(np.unravel_index(index, classes.shape), axis=-1)
-        rows.append(np.insert(voxels, 0, number, axis=1).astype(np.uint16))
+    rows += [_rows(number, flat == number, classes.shape) for number in range(1, labels.classes)]
+    mark = np.iinfo(classes.dtype).max
+    labelled = flat != mark
+    if not labelled.all():
+        rows.append(_rows(mark, labelled, classes.shape))
     return np.concatenate(rows)
+
+
+def _rows(number: int, where: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    index = np.flatnonzero(where)
+    if len(index) > SAMPLES:
+        index = np.random.default_rng(0).choice(index, SAMPLES, replace=False)
+    voxels = np.stack(np.unravel_index(index, shape), axis=-1)
+    return np.insert(voxels, 0, number, axis=1).astype(np.uint16)
 
 
 def open_case(folder: Path, name: str) -> StoredCase:
     """Open a case of a store; its arrays stay on the disk."""
     place = _place(folder, name)
     rows = np.load(place / "foreground.npy").astype(np.int64)
-    present = np.unique(rows[:, 0]).tolist()
-    return StoredCase(
-        name,
-        np.moveaxis(np.load(place / "image.npy", mmap_mode="r"), 0, -1),
-        np.load(place / "classes.npy", mmap_mode="r"),
-        {number: rows[rows[:, 0] == number, 1:] for number in present},
-    )
+    voxels = {number: rows[rows[:, 0] == number, 1:] for number in np.unique(rows[:, 0]).tolist()}
+    classes = np.load(place / "classes.npy", mmap_mode="r")
+    labelled = voxels.pop(np.iinfo(classes.dtype).max, None)
+    image = np.moveaxis(np.load(place / "image.npy", mmap_mode="r"), 0, -1)
+    return StoredCase(name, image, classes, voxels, labelled)
 
 
 def shapes_of(folder: Path) -> list[tuple[int, ...]]:

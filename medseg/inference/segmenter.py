@@ -6,6 +6,9 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache as memoised
+from functools import partial
+from itertools import count
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -19,15 +22,18 @@ from medseg.geometry import Geometry, axes_towards
 from medseg.inference import tiles
 from medseg.inference.engines import Device, Engine, EngineName, Precision, choose
 from medseg.inference.machine import available_memory
+from medseg.inference.mask import Predicted, joined, mask_of, probabilities_of
+from medseg.inference.postprocess import postprocessed
 from medseg.models import ModelPackage, find
 from medseg.plan import Plan
-from medseg.preparing import prepare, restore, restore_probabilities
+from medseg.preparing import prepare
 from medseg.preparing.prepare import network_grid
 from medseg.result import Result
 from medseg.volume import LabelMap, Volume
 
 UNUSUAL_SPACING = 3  # times finer or coarser than the network's: most voxels are invented or lost
 UNUSUAL_EXTENT = 3  # times the training images: mostly anatomy that the model never saw
+KEPT_VOXELS = 1 << 22  # of the tiles of all networks together; about 1 GB of engines at 32 features
 
 Progress = Callable[[int, int], None]
 
@@ -41,14 +47,18 @@ class Segmenter:
     package : ModelPackage
         What is known about the model.
     engine : Engine
-        What computes.
+        What computes; of an ensemble, its first network.
     findings : tuple of Finding
         What loading found odd; part of every result.
+    load_engine : callable or None
+        Gives the engine of each further network of an ensemble when its turn comes. Of small
+        networks all stay loaded, of large ones two at a time.
     """
 
     package: ModelPackage
     engine: Engine
     findings: tuple[Finding, ...] = ()
+    load_engine: Callable[[ModelPackage], Engine] | None = None
 
     @classmethod
     def load(
@@ -75,10 +85,14 @@ class Segmenter:
             As :func:`medseg.models.find` and :func:`medseg.inference.engines.choose`.
         """
         package = find(name)
-        loaded, findings = choose(
-            package, engine=engine, device=device, precision=precision, cache=cache
-        )
-        return cls(package, loaded, findings)
+        load = partial(choose, engine=engine, device=device, precision=precision, cache=cache)
+        loaded, findings = load(package)
+
+        def further(network: ModelPackage) -> Engine:
+            return load(network)[0]
+
+        small = sum(math.prod(one.plan.patch) for one in package.networks) <= KEPT_VOXELS
+        return cls(package, loaded, findings, memoised(further) if small else further)
 
     def predict(
         self,
@@ -87,6 +101,7 @@ class Segmenter:
         probabilities: bool = False,
         progress: Progress | None = None,
         strict_modality: bool = False,
+        postprocess: bool = True,
     ) -> Result:
         """Segment a scan.
 
@@ -100,12 +115,15 @@ class Segmenter:
             Called with the number of tiles done and of all.
         strict_modality : bool
             Refuse another modality than the model was trained on, instead of warning.
+        postprocess : bool
+            Take the package's steps of post-processing, if it has some; they change the mask
+            and leave probabilities as they are.
 
         Returns
         -------
         Result
             With a mask on the grid of ``volume``. Seconds are kept of ``prepare``,
-            ``predict`` and ``restore``.
+            ``predict``, ``restore`` and, where there is something to do, ``postprocess``.
 
         Raises
         ------
@@ -114,37 +132,72 @@ class Segmenter:
         EngineFailed
             ``logits-not-finite``, ``logits-shape``, ``classes-differ``.
         """
-        plan = self.package.plan
+        plan, onto = self.package.plan, volume.geometry
         findings = (*volume.findings, *self.findings, *self._checked(volume, strict_modality))
-        needed = memory_of(volume, plan, probabilities=probabilities)
+        needed = memory_of(volume, self.package, probabilities=probabilities)
         _check_memory(needed, available_memory())
         timings: dict[str, float] = {}
-        with _timed(timings, "prepare"):
-            prepared = prepare(volume, plan)  # (I', J', K', C)
-        with _timed(timings, "predict"):
-            logits = tiles.predict(self.engine, prepared.array, plan.patch, progress=progress)
-        if len(logits) != plan.labels.classes:
-            raise EngineFailed(
-                "classes-differ",
-                f"The network gave {len(logits)} classes, its plan names {plan.labels.classes}",
-            )
+        predicted = self.logits(volume, timings=timings, progress=progress)
         with _timed(timings, "restore"):
-            grid, onto = prepared.geometry, volume.geometry
-            del prepared  # its memory is wanted for the way back
-            values = np.asarray(plan.labels.values, np.min_scalar_type(max(plan.labels.values)))
-            classes = restore(logits, grid, onto, np.min_scalar_type(len(values)))
-            array = values[classes]  # (I, J, K)
-            shares = restore_probabilities(logits, grid, onto) if probabilities else None
-        labels = LabelMap(array, onto, plan.labels)
-        return Result(volume, labels, shares, findings, timings, self.provenance)
+            labels = LabelMap(mask_of(predicted, onto, plan), onto, plan.labels)
+            shares = probabilities_of(predicted, onto, plan) if probabilities else None
+        steps = self.package.postprocessing if postprocess else ()
+        if steps:
+            with _timed(timings, "postprocess"):
+                labels, changes = postprocessed(labels, steps)
+            findings = (*findings, *changes)
+        taken = [step.model_dump(mode="json") for step in steps]
+        told = {**self.provenance, "postprocessing": taken}
+        return Result(volume, labels, shares, findings, timings, told)
+
+    def logits(
+        self,
+        volume: Volume,
+        *,
+        timings: dict[str, float] | None = None,
+        progress: Progress | None = None,
+    ) -> tuple[Predicted, ...]:
+        """Return the mean logits of the package's networks on each grid that they work on.
+
+        Networks of one plan see the same prepared scan. ``timings`` gets the seconds.
+        """
+        timings = {} if timings is None else timings
+        plans = list(
+            {network.plan.hash: network.plan for network in self.package.networks}.values()
+        )
+        report = _over_all(volume.geometry, self.package, progress)
+        predicted: tuple[Predicted, ...] = ()
+        for plan in plans:
+            networks = [one for one in self.package.networks if one.plan.hash == plan.hash]
+            with _timed(timings, "prepare"):
+                prepared = prepare(volume, plan)  # (I', J', K', C)
+            with _timed(timings, "predict"):
+                engines = map(self._engine_of, networks)
+                logits = tiles.predict(engines, prepared.array, plan.patch, progress=report)
+            if len(logits) != plan.output_channels:
+                raise EngineFailed(
+                    "classes-differ",
+                    f"The network gave {len(logits)} classes, "
+                    f"its plan names {plan.output_channels}",
+                )
+            one = Predicted(logits, prepared.geometry, len(networks))
+            predicted = joined((*predicted, one))
+        return predicted
+
+    def _engine_of(self, network: ModelPackage) -> Engine:
+        if network is self.package or self.load_engine is None:
+            return self.engine
+        return self.load_engine(network)
 
     @property
     def provenance(self) -> dict[str, Any]:
         """What is needed to compute the same again, plain enough for JSON."""
         package, engine = self.package, self.engine
+        networks = [one.plan.hash for one in package.networks]
         return {
             "model": {"name": package.name, "version": package.version, "hash": package.hash},
             "plan": package.plan.hash,
+            **({"networks": networks} if len(networks) > 1 else {}),
             "labels": {label.name: label.value for label in package.plan.labels.plain},
             "engine": engine.name,
             "precision": engine.precision,
@@ -176,16 +229,39 @@ class Segmenter:
         return findings
 
 
-def memory_of(volume: Volume, plan: Plan, *, probabilities: bool = False) -> int:
+def memory_of(volume: Volume, package: ModelPackage, *, probabilities: bool = False) -> int:
     """Return the bytes that segmenting a scan takes beside the scan itself.
 
-    Logits of every class on the network's grid weigh most; the mask follows while they are
-    still held, and probabilities where asked for.
+    Logits of every class on the network's grid weigh most, those of other grids and plans of
+    an ensemble are held beside; the mask follows while they are still held, and probabilities
+    where asked for.
     """
-    grid, classes = network_grid(volume.geometry, plan), plan.labels.classes
-    on_scan = 2 + (4 * classes if probabilities else 0)  # bytes a voxel
-    predicting = tiles.memory_needed(grid.shape, plan.patch, volume.channels, classes)
-    return predicting + math.prod(volume.geometry.shape) * on_scan
+    plans = {network.plan.hash: network.plan for network in package.networks}.values()
+    predicting, channels, held = 0, package.plan.output_channels, set()
+    for plan in plans:
+        shape = network_grid(volume.geometry, plan).shape
+        needed = tiles.memory_needed(shape, plan.patch, volume.channels, channels)
+        predicting = max(predicting, needed)
+        held.add(shape)
+    beside = sum(4 * channels * math.prod(shape) for shape in held) if len(plans) > 1 else 0
+    on_scan = 2 + (4 * channels if probabilities else 0)  # bytes a voxel
+    return predicting + beside + math.prod(volume.geometry.shape) * on_scan
+
+
+def _over_all(
+    geometry: Geometry, package: ModelPackage, progress: Progress | None
+) -> Progress | None:
+    """Return what counts the tiles of all networks as one row."""
+    if progress is None:
+        return None
+    counts = {
+        network.plan.hash: len(tiles.tile_starts(network_grid(geometry, network.plan).shape,
+                                                 network.plan.patch))
+        for network in package.networks
+    }  # fmt: skip
+    total = sum(counts[network.plan.hash] for network in package.networks)
+    done = count(1)
+    return lambda *_: progress(next(done), total)
 
 
 def _check_memory(needed: int, available: int | None) -> None:
@@ -261,4 +337,4 @@ def _mm(sizes: Iterable[float]) -> str:
 def _timed(timings: dict[str, float], stage: str) -> Iterator[None]:
     start = perf_counter()
     yield
-    timings[stage] = perf_counter() - start
+    timings[stage] = timings.get(stage, 0.0) + perf_counter() - start

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import reduce
 from itertools import product
 
@@ -75,21 +75,26 @@ def memory_needed(shape: Shape, patch: Shape, channels: int, classes: int) -> in
 
 
 def predict(
-    engine: Compute, array: np.ndarray, patch: Shape, *, progress: Progress | None = None
+    engine: Compute | Iterable[Compute],
+    array: np.ndarray,
+    patch: Shape,
+    *,
+    progress: Progress | None = None,
 ) -> np.ndarray:
-    """Return the logits of a whole image.
+    """Return the logits of a whole image, of several networks their mean.
 
     Parameters
     ----------
-    engine : callable
+    engine : callable, or iterable of callables
         From ``(1, *patch, C)`` float32 to logits ``(1, *patch, classes)``; of a 2-D patch
-        ``(1, J, K)`` the network gets ``(1, J, K, C)``, one slice.
+        ``(1, J, K)`` the network gets ``(1, J, K, C)``, one slice. Several are taken one after
+        the other, each through all tiles, so that an iterable may load them one at a time.
     array : (I, J, K, C) float32 array
         Normalised. An axis shorter than the patch is padded with 0 on both sides.
     patch : (int, int, int)
         Tile size in voxels; every tile has it.
     progress : callable, optional
-        Called with the number of tiles done and of all.
+        Called with the number of tiles done and of all, for each network anew.
 
     Returns
     -------
@@ -103,28 +108,45 @@ def predict(
     Notes
     -----
     Tiles are weighted by :func:`gaussian_weights`. Starts and weights are products over the
-    axes, hence the sum of weights at a voxel is one too: it is never held as an image.
+    axes, hence the sum of weights at a voxel is one too: it is never held as an image. The
+    logits of all networks go into one sum: an ensemble takes no more memory than a network.
     """
     padded, inner = _padded(array, patch)
-    shape = padded.shape[:3]
-    starts = tile_starts(shape, patch)
+    starts = tile_starts(padded.shape[:3], patch)
     weights = gaussian_weights(patch)
-    sums = np.empty(0, np.float32)
-    for done, start in enumerate(starts, 1):
-        box = tuple(slice(first, first + side) for first, side in zip(start, patch, strict=True))
-        logits = _logits(engine, padded[box])  # (classes, *patch)
-        if len(starts) == 1:
-            sums = logits
-        else:
-            if done == 1:
-                sums = np.zeros((len(logits), *shape), np.float32)
-            logits *= weights
-            sums[:, *box] += logits
-        if progress is not None:
-            progress(done, len(starts))
+    sums: np.ndarray | None = None
+    networks = 0
+    for one in [engine] if callable(engine) else engine:
+        networks += 1
+        for done, start in enumerate(starts, 1):
+            box = tuple(slice(n, n + side) for n, side in zip(start, patch, strict=True))
+            logits = _logits(one, padded[box])  # (classes, *patch)
+            if len(starts) > 1:
+                logits *= weights
+            if sums is None and len(starts) == 1:
+                sums = logits
+            else:
+                if sums is None:
+                    sums = np.zeros((len(logits), *padded.shape[:3]), np.float32)
+                _add(sums[:, *box], logits)
+            if progress is not None:
+                progress(done, len(starts))
+    if sums is None:
+        raise ValueError("an average needs one network at least")
     if len(starts) > 1:
         _divide_by_weights(sums, patch)
+    if networks > 1:
+        sums /= networks
     return np.ascontiguousarray(sums[:, *inner])
+
+
+def _add(sums: np.ndarray, logits: np.ndarray) -> None:
+    if len(sums) != len(logits):
+        raise EngineFailed(
+            "logits-shape",
+            f"A network of the ensemble gave {len(logits)} classes, the first {len(sums)}",
+        )
+    sums += logits
 
 
 def _padded(array: np.ndarray, patch: Shape) -> tuple[np.ndarray, tuple[slice, ...]]:

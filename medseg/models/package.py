@@ -8,19 +8,21 @@ import math
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BufferedIOBase
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 import numpy as np
-from pydantic import Field, NonNegativeInt, ValidationError
+from pydantic import Field, NonNegativeInt, ValidationError, model_validator
 
 from medseg.errors import MedsegError, ModelRefused
 from medseg.files import whole_file, whole_folder, write_json
 from medseg.models.card import Card
+from medseg.models.postprocessing import Evidence, Step
 from medseg.plan import Frozen, Plan
 
 RECORD, WEIGHTS = "model.json", "weights.safetensors"
@@ -28,7 +30,7 @@ FORMAT = 1
 RECORD_LIMIT = 4 << 20  # bytes of model.json; a plan of 100 labels takes 40 kB
 WEIGHTS_LIMIT = 4 << 30  # bytes; 2 milliard parameters
 HEADER_LIMIT = 8 << 20  # bytes of names and shapes in the weights file
-ENTRY_LIMIT = 16  # files in a package
+ENTRY_LIMIT = 16  # files in a package: three configurations of five folds, and the record
 RATIO_LIMIT = 100  # unpacked to packed size in a zip; JSON packs 20 to 1, weights not at all
 PLAIN_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 UNSAFE = {
@@ -45,8 +47,16 @@ class _File(Frozen):
     size: NonNegativeInt
 
 
+class _Network(Frozen):
+    """A further network of an ensemble; without a plan it has that of the record."""
+
+    file: PlainName
+    plan: Plan | None = None
+    weights: Shapes
+
+
 class _Record(Frozen):
-    """The content of ``model.json``."""
+    """The content of ``model.json``; what most packages lack stands last, with a default."""
 
     format: Literal[1] = 1  # FORMAT
     name: PlainName
@@ -55,6 +65,28 @@ class _Record(Frozen):
     card: Card
     files: dict[PlainName, _File]
     weights: Shapes
+    ensemble: tuple[_Network, ...] = ()
+    postprocessing: tuple[Step, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+
+    @model_validator(mode="after")
+    def _networks_fit_together(self) -> _Record:
+        for number, network in enumerate(self.ensemble, 2):
+            plan = network.plan or self.plan
+            if plan.labels != self.plan.labels or plan.outputs != self.plan.outputs:
+                raise ValueError(f"network {number} of the ensemble has other labels")
+            if [one.name for one in plan.channels] != [one.name for one in self.plan.channels]:
+                raise ValueError(f"network {number} of the ensemble wants other channels")
+        return self
+
+    @model_validator(mode="after")
+    def _steps_have_labels(self) -> _Record:
+        known = {label.value for label in self.plan.labels}
+        for step in self.postprocessing:
+            if step.label is not None and step.label not in known:
+                raise ValueError(f"post-processing names the label {step.label}, "
+                                 "which the plan has not")  # fmt: skip
+        return self
 
 
 class _Array(Frozen):
@@ -83,6 +115,15 @@ class ModelPackage:
         SHA-256 in hex over the record, which holds the hash of every file.
     shapes : dict
         Shape of each array of the weights by its Keras path, ``encoder_0_0_conv/kernel``.
+    file : str
+        Where the weights lie in the package.
+    others : tuple of ModelPackage
+        The further networks of an ensemble, each as a package of one network: a plan, weights
+        and a hash of its own; all with the labels of this one.
+    postprocessing : tuple of Step
+        What is done to a finished mask.
+    evidence : tuple of Evidence
+        What led to the choice of networks and of post-processing.
     """
 
     path: Path
@@ -93,6 +134,20 @@ class ModelPackage:
     hash: str
     shapes: Shapes
     _files: dict[str, _File]
+    file: str = WEIGHTS
+    others: tuple[ModelPackage, ...] = ()
+    postprocessing: tuple[Step, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def networks(self) -> tuple[ModelPackage, ...]:
+        """Every network, each as a package of one; of an ordinary package itself alone."""
+        return (self, *self.others)
+
+    @property
+    def weights_hash(self) -> str:
+        """SHA-256 of the file of this network's weights, in hex."""
+        return self._files[self.file].sha256
 
     @classmethod
     def open(cls, path: str | Path) -> ModelPackage:
@@ -113,14 +168,18 @@ class ModelPackage:
         path = Path(path)
         sizes = _sizes(path)
         record, digest = _record(path, sizes)
-        _check_files(path, sizes, record.files)
-        with _stream(path, WEIGHTS) as stream:
-            stored = _stored_shapes(stream, sizes[WEIGHTS])
-        if stored != record.weights:
-            raise ModelRefused("weights-differ", difference(stored, record.weights),
-                               do="Get the package again from its maker")  # fmt: skip
-        return cls(path, record.name, record.version, record.plan, record.card, digest, stored,
-                   record.files)  # fmt: skip
+        _check_files(path, sizes, record)
+        package = cls(path, record.name, record.version, record.plan, record.card, digest,
+                      _checked_shapes(path, WEIGHTS, sizes, record.weights), record.files,
+                      postprocessing=record.postprocessing, evidence=record.evidence
+                      )  # fmt: skip
+        others = []
+        for network in record.ensemble:
+            own = hashlib.sha256(f"{digest}/{network.file}".encode()).hexdigest()
+            shapes = _checked_shapes(path, network.file, sizes, network.weights)
+            others.append(replace(package, plan=network.plan or record.plan, hash=own,
+                                  shapes=shapes, file=network.file))  # fmt: skip
+        return replace(package, others=tuple(others))
 
     def weights(self) -> dict[str, np.ndarray]:
         """Return the weights by their Keras path, float32.
@@ -133,10 +192,10 @@ class ModelPackage:
         """
         from safetensors.numpy import load
 
-        with _stream(self.path, WEIGHTS) as stream:
-            data = stream.read(self._files[WEIGHTS].size)
-        if hashlib.sha256(data).hexdigest() != self._files[WEIGHTS].sha256:
-            raise _damaged(WEIGHTS)
+        with _stream(self.path, self.file) as stream:
+            data = stream.read(self._files[self.file].size)
+        if hashlib.sha256(data).hexdigest() != self._files[self.file].sha256:
+            raise _damaged(self.file)
         weights = {name: array.astype(np.float32) for name, array in load(data).items()}
         check_finite(weights)
         return weights
@@ -150,6 +209,9 @@ def write_package(
     plan: Plan,
     card: Card,
     weights: Mapping[str, np.ndarray],
+    others: Iterable[tuple[Plan, Mapping[str, np.ndarray]]] = (),
+    postprocessing: Sequence[Step] = (),
+    evidence: Sequence[Evidence] = (),
 ) -> ModelPackage:
     """Write a package, open it again as a check, and return it.
 
@@ -165,17 +227,24 @@ def write_package(
     weights : mapping
         Arrays by Keras path, as :func:`medseg.models.weights.weights_of` gives them; kept as
         float16, which moves logits by less than a hundredth.
+    others : iterable of (Plan, mapping)
+        Plan and weights of the further networks of an ensemble; taken one after the other.
+    postprocessing, evidence : sequences of Step and Evidence
+        What is done to finished masks, and what led to that.
 
     Raises
     ------
     ModelRefused
         ``package-occupied``: something else lies there. ``weights-not-finite``: an array
-        holds NaN, infinity or more than float16 can. ``package-invalid``: the name is not plain.
+        holds NaN, infinity or more than float16 can. ``package-invalid``: the name is not
+        plain, or the networks of an ensemble do not fit together.
     OutputFailed
         ``write-failed``.
     """
     path = Path(path)
-    files, record = _contents(name, version, plan, card, weights)
+    told = {"name": name, "version": version, "plan": plan, "card": card,
+            "postprocessing": postprocessing, "evidence": evidence}  # fmt: skip
+    files, record = _contents(told, chain([(plan, weights)], others))
     if path.suffix == ".zip":
         with whole_file(path) as aside:
             _write_zip(aside, {**files, RECORD: json.dumps(record, indent=2).encode()})
@@ -192,32 +261,43 @@ def write_package(
                     part.write_bytes(data)
             write_json(aside / RECORD, record)
             package = ModelPackage.open(aside)
-    return replace(package, path=path)
+    others = tuple(replace(network, path=path) for network in package.others)
+    return replace(package, path=path, others=others)
 
 
 def _contents(
-    name: str, version: str, plan: Plan, card: Card, weights: Mapping[str, np.ndarray]
+    told: dict[str, Any], networks: Iterable[tuple[Plan, Mapping[str, np.ndarray]]]
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Return the files beside the record, and the record."""
     from safetensors.numpy import save
 
+    stored, parts = {}, []
+    for number, (plan, weights) in enumerate(networks):
+        file = WEIGHTS if not number else f"weights-{number + 1}.safetensors"
+        halves = _halves(weights)
+        stored[file] = save(halves)
+        shapes = {path: array.shape for path, array in sorted(halves.items())}
+        parts.append({"file": file, "plan": None if plan == told["plan"] else plan,
+                      "weights": shapes})  # fmt: skip
+    sums = {file: {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+            for file, data in stored.items()}  # fmt: skip
+    first, *others = parts
+    try:
+        record = _Record(**told, files=sums, weights=first["weights"], ensemble=others)
+    except ValidationError as error:
+        raise ModelRefused("package-invalid", _first(error)) from error
+    content = record.model_dump(mode="json")
+    for name in ("ensemble", "postprocessing", "evidence"):  # an ordinary package lacks them
+        if not content[name]:
+            del content[name]
+    return stored, content
+
+
+def _halves(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     with np.errstate(over="ignore"):  # what does not fit becomes inf and is refused
         halves = {path: np.ascontiguousarray(a, dtype=np.float16) for path, a in weights.items()}
     check_finite(halves)
-    data = save(halves)
-    file = _File(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
-    try:
-        record = _Record(
-            name=name,
-            version=version,
-            plan=plan,
-            card=card,
-            files={WEIGHTS: file},
-            weights={path: array.shape for path, array in sorted(halves.items())},
-        )
-    except ValidationError as error:
-        raise ModelRefused("package-invalid", _first(error)) from error
-    return {WEIGHTS: data}, record.model_dump(mode="json")
+    return halves
 
 
 def _write_zip(path: Path, files: Mapping[str, bytes]) -> None:
@@ -354,9 +434,10 @@ def _no_constant(word: str) -> None:
     raise ValueError(f"{word} is not JSON")
 
 
-def _check_files(path: Path, sizes: Mapping[str, int], files: Mapping[str, _File]) -> None:
+def _check_files(path: Path, sizes: Mapping[str, int], record: _Record) -> None:
     """Compare every file with what the record says of it: there, size, hash."""
-    absent = sorted({*files, WEIGHTS} - sizes.keys()) or sorted({WEIGHTS} - files.keys())
+    files, needed = record.files, {WEIGHTS, *(network.file for network in record.ensemble)}
+    absent = sorted({*files, *needed} - sizes.keys()) or sorted(needed - files.keys())
     if absent:
         raise ModelRefused("package-incomplete", f"The package lacks {', '.join(absent)}",
                            do="Get the package again from its maker")  # fmt: skip
@@ -381,6 +462,16 @@ def _check_size(name: str, size: int, limit: int) -> None:
 def _damaged(name: str) -> ModelRefused:
     return ModelRefused("package-damaged", f"{name} is not the file that was packed",
                         do="Copy or download the package again")  # fmt: skip
+
+
+def _checked_shapes(path: Path, file: str, sizes: Mapping[str, int], wanted: Shapes) -> Shapes:
+    """Return the shapes in a weights file, having compared them with those of the record."""
+    with _stream(path, file) as stream:
+        stored = _stored_shapes(stream, sizes[file])
+    if stored != wanted:
+        raise ModelRefused("weights-differ", difference(stored, wanted),
+                           do="Get the package again from its maker")  # fmt: skip
+    return stored
 
 
 def _stored_shapes(stream: BufferedIOBase, size: int) -> Shapes:

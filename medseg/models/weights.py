@@ -44,7 +44,7 @@ def network_of(package: ModelPackage, *, policy: Policy = "float32") -> keras.Mo
     arguments = {
         **plan.network.arguments,
         "channels": len(plan.channels),
-        "classes": plan.labels.classes,
+        "classes": plan.output_channels,
         "deep_supervision": False,
     }
     with dtype_policy(policy):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -61,16 +61,69 @@ def restore(
     return classes
 
 
-def restore_probabilities(logits: np.ndarray, source: Geometry, target: Geometry) -> np.ndarray:
-    """Return softmax probabilities ``(I', J', K', classes)`` float32 on another grid.
+def restore_regions(
+    logits: np.ndarray,
+    source: Geometry,
+    target: Geometry,
+    values: Sequence[int],
+    dtype: DTypeLike = np.uint8,
+) -> np.ndarray:
+    """Return a mask painted region by region at each voxel of another grid.
+
+    Parameters
+    ----------
+    logits : (regions, I, J, K) float32 array
+        On ``source``, in the order of painting; a voxel is in a region where it is above 0.
+    source, target : Geometry
+        Where the logits lie, and where the mask is wanted.
+    values : sequence of int
+        What each region paints; see :meth:`medseg.labels.LabelSet.painted`.
+    dtype : dtype
+        Unsigned integers that hold the values.
+
+    Returns
+    -------
+    (I', J', K') array
+        Values on ``target``; 0 outside the box of ``source``.
+
+    Notes
+    -----
+    Interpolated as in :func:`restore`, with as little memory. A region that is above 0 nowhere
+    in a slice is not sampled there: a mix of what is not above 0 is not either.
+    """
+    aligned = alignment(source, target)
+    if aligned is not None and aligned.exact:
+        painted = np.zeros(logits.shape[1:], dtype)
+        for value, region in zip(values, logits, strict=True):
+            painted[region > 0] = value
+        return _nearest(painted, source, target)
+    mask = np.zeros(target.shape, dtype)
+    for plane, sampler in _planes(mask, source, target, aligned):
+        painted = np.zeros(plane.shape, dtype)
+        for value, region in zip(values, logits, strict=True):
+            if sampler.can_exceed(region):
+                painted[sampler.sample(region) > 0] = value
+        sampler.put(plane, painted)
+    return mask
+
+
+def restore_probabilities(
+    logits: np.ndarray, source: Geometry, target: Geometry, outputs: str = "classes"
+) -> np.ndarray:
+    """Return probabilities ``(I', J', K', channels)`` float32 on another grid.
 
     Logits are interpolated as in :func:`restore`, so the most probable class is the class
-    that it gives. Outside the box of ``source`` background has probability 1.
+    that it gives; of regions, the sigmoid of each. Outside the box of ``source`` background
+    has probability 1, and every region 0.
     """
     out = np.zeros((*target.shape, len(logits)), np.float32)
-    out[..., 0] = 1
+    if outputs == "classes":
+        out[..., 0] = 1
     for plane, sampler in _planes(out, source, target, alignment(source, target)):
-        power = np.stack([sampler.sample(one) for one in logits], axis=-1)  # (J', K', classes)
+        power = np.stack([sampler.sample(one) for one in logits], axis=-1)  # (J', K', channels)
+        if outputs == "regions":
+            sampler.put(plane, 1 / (1 + np.exp(np.clip(-power, None, 80))))  # e^80 fits float32
+            continue
         power = np.exp(power - power.max(axis=-1, keepdims=True))
         sampler.put(plane, power / power.sum(axis=-1, keepdims=True))
     return out
@@ -199,7 +252,7 @@ class _Sampler(Protocol):
 
     def sample(self, array: np.ndarray, order: int = 1) -> np.ndarray: ...
 
-    def can_exceed(self, array: np.ndarray, other: np.ndarray) -> bool: ...
+    def can_exceed(self, array: np.ndarray, other: np.ndarray | None = None) -> bool: ...
 
     def put(self, plane: np.ndarray, values: np.ndarray) -> None: ...
 
@@ -246,9 +299,10 @@ class _AlignedPlane:
             mixed = (1 - share) * mixed.take(low, axis) + share * mixed.take(high, axis)
         return mixed
 
-    def can_exceed(self, array: np.ndarray, other: np.ndarray) -> bool:
-        """Whether ``array`` may lie above ``other`` anywhere on this slice."""
-        return bool((self._mixed(array) > self._mixed(other)).any())
+    def can_exceed(self, array: np.ndarray, other: np.ndarray | None = None) -> bool:
+        """Whether ``array`` may lie above ``other``, or above 0, anywhere on this slice."""
+        limit = 0 if other is None else self._mixed(other)
+        return bool((self._mixed(array) > limit).any())
 
     def put(self, plane: np.ndarray, values: np.ndarray) -> None:
         """Write the values of the slice."""
@@ -277,8 +331,8 @@ class _TurnedPlane:
 
         return ndimage.map_coordinates(array, self.place, order=order, mode="nearest")
 
-    def can_exceed(self, array: np.ndarray, other: np.ndarray) -> bool:
-        """Whether ``array`` may lie above ``other``: not known here, so yes."""
+    def can_exceed(self, array: np.ndarray, other: np.ndarray | None = None) -> bool:
+        """Whether ``array`` may lie above ``other``, or above 0: not known here, so yes."""
         return True
 
     def put(self, plane: np.ndarray, values: np.ndarray) -> None:

@@ -89,6 +89,9 @@ class PlanConfig(Frozen):
     kernels: tuple[tuple[Count, ...], ...] | None = Field(None, description="3 everywhere")
     strides: tuple[tuple[Count, ...], ...] | None = Field(None, description="2 after stage one")
     mirror_axes: tuple[Whole, ...] = (0, 1, 2)
+    outputs: Literal["classes", "regions"] = Field(
+        "classes", description="regions: a channel for each region of the labels, which may overlap"
+    )
 
     @field_validator("network")
     @classmethod
@@ -174,6 +177,9 @@ class TrainingConfig(Frozen):
     skip_refused: bool = Field(False, description="Train without cases that cannot be used")
     labels: tuple[Label, ...] | None = Field(
         None, description="Codes, sides and colours; the data set's plain names when left out"
+    )
+    ignore: Count | None = Field(
+        None, description="Label value of voxels that nobody labelled; the data set's if left out"
     )
     fold: Whole | Literal["all"] = Field(0, description="Held out; all: nothing is")
     folds: Annotated[int, Strict(), Field(ge=2)] = 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,12 +73,8 @@ def open_training(config: TrainingConfig) -> Training:
     PlanRefused
         ``labels-differ``: config and data set name other values; ``channels-differ``.
     """
-    dataset = open_dataset(config.dataset)
-    names = [case.name for case in dataset.cases]
-    if config.fold == "all":
-        fold = Fold(tuple(sorted(names)), ())
-    else:
-        fold = split(dataset, config.fold, config.folds, config.split_seed)
+    dataset = dataset_of(config)
+    fold = fold_in(dataset, config)
     if len(dataset.channels) != len(config.plan.channels):
         raise PlanRefused(
             "channels-differ",
@@ -94,9 +90,10 @@ def open_training(config: TrainingConfig) -> Training:
             how = foreground_window(train, labels, number, config.seed,
                                     config.skip_refused, dataset.ignore)  # fmt: skip
         channels.append(Channel(name=told.name, modality=told.modality, normalisation=how))
+    regions = config.plan.outputs == "regions"
     arguments = {
         "channels": len(channels),
-        "classes": labels.classes,
+        "classes": len(labels.regions) if regions else labels.classes,
         **config.plan.network_arguments(),
     }
     plan = Plan(
@@ -107,8 +104,28 @@ def open_training(config: TrainingConfig) -> Training:
         network=Network(name=config.plan.network, arguments=arguments),
         labels=labels,
         mirror_axes=config.plan.mirror_axes,
+        outputs=config.plan.outputs,
     )
     return Training(config, plan, dataset, fold)
+
+
+def dataset_of(config: TrainingConfig) -> Dataset:
+    """Open the data set of a config, with the ignore value that the config names.
+
+    A layout that knows none, such as the Decathlon's, lists it among its labels.
+    """
+    dataset = open_dataset(config.dataset)
+    if config.ignore is None:
+        return dataset
+    labels = tuple(label for label in dataset.labels if label.value != config.ignore)
+    return replace(dataset, labels=LabelSet(labels), ignore=config.ignore)
+
+
+def fold_in(dataset: Dataset, config: TrainingConfig) -> Fold:
+    """Return which cases of its data set a config trains on, and which it holds out."""
+    if config.fold == "all":
+        return Fold(tuple(sorted(case.name for case in dataset.cases)), ())
+    return split(dataset, config.fold, config.folds, config.split_seed)
 
 
 def _labels(config: TrainingConfig, dataset: Dataset) -> LabelSet:
@@ -264,11 +281,12 @@ def _compiled(training: Training) -> Any:
         plan.network.name, **plan.network.arguments, deep_supervision=config.deep_supervision
     )
     outputs = len(model.outputs)
+    scored = plan.output_channels + (plan.outputs == "regions")  # which have no background
     model.compile(
         optimizer=optimizer_of(config),
         loss=[loss(config.loss.name, **config.loss.arguments) for _ in range(outputs)],
         loss_weights=_output_weights(outputs),
-        metrics=[[Dice(plan.labels.classes)], *([] for _ in range(outputs - 1))],
+        metrics=[[Dice(scored)], *([] for _ in range(outputs - 1))],
         jit_compile=has_gpu(),  # on a CPU, XLA is eight times slower
     )
     return model
@@ -283,11 +301,13 @@ def _patches(
     held_out: bool = False,
 ) -> Any:
     """Return the patches to learn from, or those of held-out cases, which are not augmented."""
-    from medseg.training.sampler import Patches
+    from medseg.training.sampler import Patches, truth_table
 
     config, plan, fold = training.config, training.plan, training.fold
+    names = fold.held_out if held_out else fold.train
+    chosen = [cases[name] for name in names if name in cases]
     return Patches(
-        [cases[name] for name in (fold.held_out if held_out else fold.train) if name in cases],
+        chosen,
         recipe("none" if held_out else config.augmentation,
                plan.spacing, plan.patch, plan.mirror_axes),
         plan.patch,
@@ -297,6 +317,7 @@ def _patches(
         scales=scales,
         seed=config.seed + held_out,  # other draws than those of training
         first_epoch=first_epoch,
+        table=truth_table(chosen[0].classes.dtype, plan),
     )  # fmt: skip
 
 

@@ -12,7 +12,9 @@ class _Overlap(keras.metrics.Metric):
     """The mean of an overlap over samples, then over foreground classes.
 
     Shapes as in the losses: ``y_true`` holds class numbers ``(B, ..., 1)``, ``y_pred`` logits or
-    probabilities ``(B, ..., C)`` with background first, of which the largest wins. A sample where
+    probabilities ``(B, ..., C)`` with background first, of which the largest wins; of regions
+    both are ``(B, ..., R)``, logits above 0 where the region is. Voxels whose truth is -1 do
+    not count. A sample where
     the overlap is nan in :mod:`medseg.metrics` does not count for that class, and a class that
     never counted does not count in the mean: on whole cases the result is what
     ``np.nanmean`` makes of ``medseg.metrics``. On patches it is the mean over patches, which a
@@ -21,7 +23,7 @@ class _Overlap(keras.metrics.Metric):
     Parameters
     ----------
     classes : int
-        Channels of the output, background included.
+        Channels of the output, background included; of regions one more than there are.
     only : int, optional
         The one class to report, from 1, in place of the mean.
     """
@@ -39,8 +41,13 @@ class _Overlap(keras.metrics.Metric):
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Add the overlaps of a batch; a weight counts a sample as that many."""
-        truth = self._foreground(ops.squeeze(y_true, axis=-1))  # (B, ..., C - 1)
-        found = self._foreground(ops.argmax(y_pred, axis=-1))
+        y_true = ops.cast(y_true, "int32")
+        known = ops.cast(y_true >= 0, "int32")
+        if y_true.shape[-1] == y_pred.shape[-1]:
+            truth, found = y_true * known, ops.cast(y_pred > 0, "int32") * known  # (B, ..., R)
+        else:
+            truth = self._foreground(ops.squeeze(y_true, axis=-1)) * known  # (B, ..., C - 1)
+            found = self._foreground(ops.argmax(y_pred, axis=-1)) * known
         spatial = tuple(range(1, len(truth.shape) - 1))
         part, whole = self._ratio(
             *(ops.sum(one, axis=spatial) for one in (truth * found, truth, found))

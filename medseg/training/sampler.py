@@ -10,15 +10,19 @@ import numpy as np
 from medseg.augmentation import Recipe
 from medseg.augmentation.spatial import Patch
 from medseg.datasets.store import StoredCase
+from medseg.plan import Plan
 
 
 class Patches(keras.utils.PyDataset):
-    """Batches for ``fit``: patches ``(B, I, J, K, C)`` and class numbers ``(B, I, J, K, 1)``.
+    """Batches for ``fit``: patches ``(B, I, J, K, C)`` and their truth ``(B, I, J, K, T)``.
+
+    The truth is class numbers, T = 1, or for each region 0 or 1; -1 where nobody labelled.
 
     Cases are drawn with replacement. The last ``round(batch * foreground)`` patches of a batch
     are centred on a voxel of a class drawn among those present, the others anywhere (Isensee
-    et al. 2021). No state is kept but the epoch: a resumed training draws what a straight one
-    would have drawn, whatever the number of workers.
+    et al. 2021), or on any labelled voxel of a case that is not labelled everywhere. No state
+    is kept but the epoch: a resumed training draws what a straight one would have drawn,
+    whatever the number of workers.
 
     Parameters
     ----------
@@ -34,6 +38,9 @@ class Patches(keras.utils.PyDataset):
         Downsampling of each output's truth along the patch's axes, finest first; one entry
         without deep supervision.
     seed, first_epoch : int
+    table : (numbers, T) int32 array, optional
+        The truth of each stored class number, see :func:`truth_table`; the number itself when
+        left out.
     """
 
     def __init__(
@@ -48,6 +55,7 @@ class Patches(keras.utils.PyDataset):
         scales: Sequence[tuple[int, ...]],
         seed: int,
         first_epoch: int = 0,
+        table: np.ndarray | None = None,
     ) -> None:
         super().__init__(workers=1, use_multiprocessing=False, max_queue_size=4)
         self.cases = tuple(cases)
@@ -59,6 +67,7 @@ class Patches(keras.utils.PyDataset):
         self.scales = tuple(scales)
         self.seed = seed
         self.epoch = first_epoch
+        self.table = truth_table(self.cases[0].classes.dtype) if table is None else table
 
     def __len__(self) -> int:
         return self.steps
@@ -68,7 +77,7 @@ class Patches(keras.utils.PyDataset):
             *(self._sample(number * self.batch + n, n >= self.batch - self.forced)
               for n in range(self.batch)), strict=True
         )  # fmt: skip
-        image, truth = np.stack(images), np.stack(truths)[..., None].astype(np.int32)
+        image, truth = np.stack(images), self.table[np.stack(truths)]
         if self.patch[0] == 1:
             image, truth = image[:, 0], truth[:, 0]
         targets = tuple(_thinned(truth, scale) for scale in self.scales)
@@ -85,11 +94,30 @@ class Patches(keras.utils.PyDataset):
         return self.recipe.patch(case.image, case.classes, centre, self.patch, rng)
 
 
+def truth_table(dtype: np.dtype, plan: Plan | None = None) -> np.ndarray:
+    """Return the truth of each class number of a stored case's type, ``(numbers, T)`` int32.
+
+    Where a plan's outputs are regions, 0 or 1 for each of them in the order of painting,
+    otherwise the number itself. The last number of the type, where nobody labelled, gives -1.
+    """
+    numbers = np.arange(np.iinfo(dtype).max + 1, dtype=np.int32)
+    table = numbers[:, None]
+    if plan is not None and plan.outputs == "regions":
+        values = np.asarray(plan.labels.values)
+        table = np.zeros((len(numbers), plan.output_channels), np.int32)
+        for channel, region in enumerate(plan.labels.regions):
+            table[: len(values), channel] = np.isin(values, region.region)
+    table[-1] = -1
+    return table
+
+
 def _centre(case: StoredCase, patch: Patch, forced: bool, rng: np.random.Generator) -> np.ndarray:
     """Draw the voxel in the middle of a patch."""
     if forced and case.foreground:
         voxels = case.foreground[int(rng.choice(sorted(case.foreground)))]
         return voxels[rng.integers(len(voxels))]
+    if case.labelled is not None and len(case.labelled):
+        return case.labelled[rng.integers(len(case.labelled))]
     size, half = np.asarray(case.classes.shape), np.asarray(patch) // 2
     # half a patch may hang over each edge only where the case is smaller than the patch
     low = np.minimum(half, size // 2)

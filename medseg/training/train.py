@@ -75,6 +75,7 @@ def train(
             Segmenter.load(package.path),
             _held_out(training),
             lambda done, total: progress("validate", done, total, ""),
+            ignore=training.dataset.ignore,
             skip_refused=config.skip_refused,
         )
         write_scores(out / "validation.csv", scores)

@@ -14,7 +14,9 @@ from medseg.datasets import Case, read_case
 from medseg.errors import InputRefused
 from medseg.files import whole_file
 from medseg.inference import Segmenter
+from medseg.labels import Label
 from medseg.metrics import dice
+from medseg.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +33,10 @@ def validate(
     cases: Sequence[Case],
     progress: Callable[[int, int], None] = lambda done, total: None,
     *,
+    ignore: int | None = None,
     skip_refused: bool = False,
 ) -> list[Score]:
-    """Segment each case as a user would and score every label.
+    """Segment each case as a user would and score every label, or region if it predicts those.
 
     Parameters
     ----------
@@ -43,27 +46,43 @@ def validate(
         That training did not see.
     progress : callable
         Called with the number of cases done and of all.
+    ignore : int, optional
+        Label value of voxels that nobody labelled; they are not scored.
     skip_refused : bool
         Leave out cases that cannot be read, in place of passing their refusal on.
     """
-    labels = segmenter.package.plan.labels
+    plan = segmenter.package.plan
     scores = []
     for done, case in enumerate(cases):
         progress(done, len(cases))
         try:
-            volume, truth = read_case(case, labels)
+            volume, truth = read_case(case, plan.labels, ignore)
         except InputRefused:
             if skip_refused:
                 continue
             raise
         found = segmenter.predict(volume).labels
-        scores += [
-            Score(case.name, label.name, dice(truth.array == label.value,
-                                              found.array == label.value))
-            for label in labels.plain
-        ]  # fmt: skip
+        scored = dice_of(truth.array, found.array, scored_labels(plan), ignore)
+        scores += [Score(case.name, name, value) for name, value in scored.items()]
     progress(len(cases), len(cases))
     return scores
+
+
+def scored_labels(plan: Plan) -> tuple[Label, ...]:
+    """Return what a model is judged by: its regions if it predicts them, else its labels."""
+    return plan.labels.regions if plan.outputs == "regions" else plan.labels.plain
+
+
+def dice_of(
+    truth: np.ndarray, found: np.ndarray, labels: Sequence[Label], ignore: int | None = None
+) -> dict[str, float]:
+    """Return the Dice of each label or region by its name; voxels of ``ignore`` do not count."""
+    if ignore is not None:
+        labelled = truth != ignore
+        truth, found = truth[labelled], found[labelled]
+    groups = {label.name: label.region or (label.value,) for label in labels}
+    return {name: dice(np.isin(truth, group), np.isin(found, group))
+            for name, group in groups.items()}  # fmt: skip
 
 
 def mean_dice(scores: Sequence[Score]) -> dict[str, float]:

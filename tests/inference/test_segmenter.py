@@ -8,7 +8,8 @@ from medseg.errors import EngineFailed, InputRefused
 from medseg.findings import Finding
 from medseg.geometry import Geometry
 from medseg.inference import Segmenter, segmenter
-from medseg.models import ModelPackage
+from medseg.metrics.lesion import lesions_of
+from medseg.models import LargestComponent, MinimumVolume, ModelPackage, ensembled
 from medseg.volume import Volume
 
 
@@ -179,6 +180,88 @@ def test_another_number_of_classes_fails(make_segmenter):
     with pytest.raises(EngineFailed) as failure:
         make_segmenter(engine=Identity()).predict(make_volume())
     assert failure.value.code == "classes-differ"
+
+
+class Shifted(Thresholds):
+    """An engine whose thresholds lie elsewhere."""
+
+    def __init__(self, shift):
+        self.shift = shift
+
+    def __call__(self, tiles):
+        return super().__call__(tiles - self.shift)
+
+
+def make_ensemble(make_segmenter, shifts, plans=None, **package):
+    """Return a segmenter of one network a shift, and the networks whose engine was loaded."""
+    one = make_segmenter(engine=Shifted(shifts[0]), **(plans[0] if plans else {}))
+    others = []
+    for number in range(1, len(shifts)):
+        plan = make_segmenter(**plans[number]).package.plan if plans else one.package.plan
+        others.append(dataclasses.replace(one.package, plan=plan, hash=f"{number}"))
+    loaded = []
+
+    def load(network):
+        loaded.append(network.hash)
+        return Shifted(shifts[int(network.hash)])
+
+    whole = dataclasses.replace(one.package, others=tuple(others), **package)
+    return dataclasses.replace(one, package=whole, load_engine=load), loaded
+
+
+def test_folds_give_the_mask_of_their_mean_logits(make_segmenter):
+    volume = make_volume(spacing=(1.5, 1, 2))
+    ensemble, loaded = make_ensemble(make_segmenter, [0.0, 0.6, 0.9])
+    counted = []
+    found = ensemble.predict(volume, progress=lambda *told: counted.append(told))
+    single = make_segmenter(engine=Shifted(0.5)).predict(volume)
+    assert (found.labels.array == single.labels.array).mean() > 0.999
+    assert loaded == ["1", "2"]
+    assert counted == [(n, len(counted)) for n in range(1, len(counted) + 1)]
+    assert len(found.provenance["networks"]) == 3
+
+
+def test_configurations_are_averaged_on_the_scan(make_segmenter):
+    volume = make_volume()
+    plans = [{"spacing": (1, 1, 1)}, {"spacing": (2, 2, 2), "orientation": "SAR"}]
+    ensemble, _ = make_ensemble(make_segmenter, [0.0, 0.0], plans)
+    found = ensemble.predict(volume, probabilities=True)
+    alone = [make_segmenter(**plan).predict(volume, probabilities=True) for plan in plans]
+    mean = (alone[0].probabilities + alone[1].probabilities) / 2
+    np.testing.assert_allclose(found.probabilities, mean, atol=1e-5)
+    expected = np.array([0, 1, 4])[mean.argmax(axis=-1)]
+    assert (found.labels.array == expected).mean() > 0.9999
+
+
+def test_steps_of_post_processing_are_taken_told_and_can_be_left_out(make_segmenter):
+    volume = make_volume()
+    steps = (LargestComponent(label=4), MinimumVolume(ml=0.002))
+    ensemble, _ = make_ensemble(make_segmenter, [0.0], postprocessing=steps)
+    found, plain = ensemble.predict(volume), ensemble.predict(volume, postprocess=False)
+    assert lesions_of(plain.labels.array == 4).array.max() > 1
+    assert lesions_of(found.labels.array == 4).array.max() == 1
+    assert {"postprocessed"} == set(codes(found))
+    assert plain.findings == ()
+    assert [one["kind"] for one in found.provenance["postprocessing"]] == [
+        "largest_component", "minimum_volume",
+    ]  # fmt: skip
+    assert plain.provenance["postprocessing"] == []
+    assert "postprocess" in found.timings
+    assert json.loads(json.dumps(found.provenance)) == found.provenance
+
+
+def test_an_ensemble_of_packages_segments_from_end_to_end(make_package, cache, tmp_path):
+    first, other = make_package(), make_package(patch=(8, 16, 16), spacing=(2, 1.5, 1))
+    ensembled([first, other], tmp_path / "both.zip")
+    loaded = Segmenter.load(tmp_path / "both.zip", engine="keras", device="cpu")
+    volume = make_volume(spacing=(1.3, 0.9, 1))
+    found = loaded.predict(volume, probabilities=True)
+    alone = [
+        Segmenter.load(one.path, engine="keras", device="cpu")
+        .predict(volume, probabilities=True).probabilities
+        for one in (first, other)
+    ]  # fmt: skip
+    np.testing.assert_allclose(found.probabilities, np.mean(alone, axis=0), atol=1e-4)
 
 
 class Identity(Thresholds):

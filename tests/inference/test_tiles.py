@@ -152,3 +152,20 @@ def test_memory_is_within_what_was_said():
     tracemalloc.stop()
     said = memory_needed(image.shape[:3], patch, channels=1, classes=5)
     assert 0.9 * said < peak <= said
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 6), (9, 12, 10)])
+def test_several_networks_give_their_mean(shape):
+    array = np.random.default_rng(0).normal(size=(*shape, 1)).astype(np.float32)
+    counted = []
+    engines = (lambda tiles, n=n: np.concatenate([tiles, n * tiles], -1) for n in (1, 2, 6))
+    found = predict(engines, array, (4, 6, 6), progress=lambda *told: counted.append(told))
+    np.testing.assert_allclose(found[0], array[..., 0], atol=1e-5)
+    np.testing.assert_allclose(found[1], 3 * array[..., 0], atol=1e-5)
+    assert counted == 3 * [(n, len(counted) // 3) for n in range(1, len(counted) // 3 + 1)]
+
+
+def test_networks_of_different_outputs_are_no_ensemble():
+    engines = [lambda tiles: tiles, lambda tiles: np.concatenate([tiles, tiles], axis=-1)]
+    with pytest.raises(EngineFailed, match="gave 2 classes, the first 1"):
+        predict(engines, np.zeros((4, 4, 4, 1), np.float32), (4, 4, 4))

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.transform import resize
 
 from medseg.geometry import Geometry, axes_towards, cropped, index_map, rescaled
-from medseg.preparing import moved, restore, restore_probabilities
+from medseg.preparing import moved, restore, restore_probabilities, restore_regions
 from medseg.preparing.resample import resampled
 from medseg.volume import LabelMap
 from tests.grids import geometries, spacings
@@ -115,3 +115,25 @@ def test_nearest_takes_the_lower_of_two_equally_near_voxels():
     labels = LabelMap(np.array([1, 2, 3, 4], np.uint8).reshape(4, 1, 1), fine)
     coarse = moved(labels, rescaled(fine, (2, 1, 1)))
     assert coarse.array.ravel().tolist() == [1, 3]
+
+
+@settings(deadline=None)
+@given(geometries(), st.sampled_from(CODES), spacings, st.integers(0, 2**32))
+def test_regions_are_painted_where_their_probability_is_above_a_half(geometry, code, spacing, seed):
+    network = rescaled(axes_towards(geometry, code).of_geometry(geometry), spacing)
+    logits = random_logits(network.shape, classes=3, seed=seed) - 0.5
+    shares = restore_probabilities(logits, network, geometry, "regions")
+    expected = np.select([shares[..., n] > 0.5 for n in (2, 1, 0)], [7, 300, 2], 0)
+    found = restore_regions(logits, network, geometry, (2, 300, 7), np.uint16)
+    sure = (np.abs(shares - 0.5) > 1e-3).all(axis=-1)
+    assert np.array_equal(found[sure], expected[sure])
+
+
+def test_nothing_is_painted_outside_the_box():
+    scan = Geometry((9, 8, 7), np.eye(4))
+    for spacing in ((1, 1, 1), (2, 1, 1)):
+        box = rescaled(cropped(scan, (2, 2, 2), (4, 4, 4)), spacing)
+        found = restore_regions(np.ones((1, *box.shape), np.float32), box, scan, (5,))
+        expected = np.zeros(scan.shape, np.uint8)
+        expected[2:6, 2:6, 2:6] = 5
+        assert np.array_equal(found, expected)

@@ -1,0 +1,121 @@
+"""Finished trainings: which configuration each is of, and which cases it did not see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from medseg.datasets import Dataset
+from medseg.errors import ModelRefused, PlanRefused
+from medseg.models import ModelPackage, member
+from medseg.training.config import TrainingConfig, load_config
+from medseg.training.fit import NOT_OF_IDENTITY, dataset_of, fold_in
+
+CONFIG = "config.yaml"
+NOT_OF_CONFIGURATION = NOT_OF_IDENTITY | {"name", "version", "fold"}
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Run:
+    """The folder of a training: its config, its model, and the cases that it did not see."""
+
+    config: TrainingConfig
+    package: ModelPackage
+    held_out: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Configuration:
+    """Trainings that differ in their fold alone.
+
+    Attributes
+    ----------
+    name : str
+        Of its first run's model, with a number where another configuration has that name.
+    runs : tuple of Run
+    """
+
+    name: str
+    runs: tuple[Run, ...]
+
+    @property
+    def held_out(self) -> tuple[str, ...]:
+        """Every case that one of the runs did not see."""
+        return tuple(name for run in self.runs for name in run.held_out)
+
+    def run_for(self, case: str) -> Run:
+        """Return the run that did not see a case."""
+        return next(run for run in self.runs if case in run.held_out)
+
+
+def open_runs(
+    folders: Sequence[str | Path], data: str | Path | None = None
+) -> tuple[Dataset, tuple[Configuration, ...]]:
+    """Open the folders of trainings on one data set and sort them by configuration.
+
+    Parameters
+    ----------
+    folders : sequence of path
+        Each as ``medseg train`` wrote it, with ``model`` and ``config.yaml``.
+    data : path, optional
+        Where the data set lies now; where the first config says when left out.
+
+    Raises
+    ------
+    PlanRefused
+        ``run-incomplete``: no config; ``fold-missing``: a run held nothing out;
+        ``runs-repeated``: two runs of a configuration have the same fold;
+        ``labels-differ``: runs are for other labels, or for classes and regions.
+    ModelRefused, InputRefused
+        A model or the data set is refused.
+    """
+    configs = [_config(Path(folder), data) for folder in folders]
+    dataset = dataset_of(configs[0])
+    runs = []
+    for number, (folder, config) in enumerate(zip(folders, configs, strict=True), 1):
+        held_out = fold_in(dataset, config).held_out
+        if not held_out:
+            raise PlanRefused("fold-missing", f"Run {number} held no case out: its fold is all",
+                              do="Give trainings with a fold")  # fmt: skip
+        runs.append(Run(config, member(folder), held_out))
+    _check_labels(runs)
+    return dataset, _configurations(runs)
+
+
+def _config(folder: Path, data: str | Path | None) -> TrainingConfig:
+    if not (folder / CONFIG).is_file():
+        raise PlanRefused(
+            "run-incomplete", f"{folder.name} holds no {CONFIG}: it is no finished training",
+            do="Give folders that medseg train wrote",
+        )  # fmt: skip
+    return load_config(folder / CONFIG, data=data)
+
+
+def _check_labels(runs: Sequence[Run]) -> None:
+    first = runs[0].package.plan
+    for number, run in enumerate(runs[1:], 2):
+        plan = run.package.plan
+        if (plan.labels, plan.outputs) != (first.labels, first.outputs):
+            raise PlanRefused("labels-differ", f"Run {number} is for other labels than run 1",
+                              do="Compare trainings for the same labels and outputs"
+                              )  # fmt: skip
+        if run.package.others:
+            raise ModelRefused("package-invalid", f"The model of run {number} is an ensemble")
+
+
+def _configurations(runs: Sequence[Run]) -> tuple[Configuration, ...]:
+    grouped: dict[str, list[Run]] = {}
+    for run in runs:
+        key = run.config.model_dump_json(exclude=NOT_OF_CONFIGURATION)
+        grouped.setdefault(key, []).append(run)
+    found: list[Configuration] = []
+    for alike in grouped.values():
+        folds = [run.config.fold for run in alike]
+        if len(set(folds)) < len(folds):
+            raise PlanRefused("runs-repeated", f"{alike[0].config.name} has the folds {folds}",
+                              do="Give one run of each fold")  # fmt: skip
+        name = alike[0].config.name
+        same = sum(one.name.split(" (")[0] == name for one in found)
+        found.append(Configuration(f"{name} ({same + 1})" if same else name, tuple(alike)))
+    return tuple(found)
