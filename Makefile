@@ -7,12 +7,13 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 QUICK := not slow and not peer
 
-.PHONY: demo test lint test-slow test-peer bench clean help
+.PHONY: demo test lint test-slow test-peer train-smoke bench clean help
 
 help:
 	@echo "make demo       set up and segment the demo scans"
 	@echo "make test       set up, check style and types, run the tests"
 	@echo "make test-slow  the tests that take minutes"
+	@echo "make train-smoke  train on phantoms for a minute or two; ends with Dice 0.9 or fails"
 	@echo "make test-peer  the tests that need other programs or the shared data"
 	@echo "make bench      the benchmarks behind docs/benchmarks.md"
 
@@ -33,6 +34,9 @@ test-slow: .venv/.develop
 
 test-peer: .venv/.develop
 	$(BIN)/python -m pytest -m peer
+
+train-smoke: .venv/.develop
+	$(BIN)/python -m pytest tests/training/test_smoke.py --durations 1
 
 bench: .venv/.develop
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done

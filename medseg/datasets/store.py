@@ -19,7 +19,8 @@ from medseg.errors import InputRefused, OutputFailed, PlanRefused
 from medseg.files import make_folder, whole_file, whole_folder, write_json
 from medseg.labels import LabelSet
 from medseg.plan import Plan
-from medseg.preparing import network_grid, prepare, prepare_labels
+from medseg.preparing import prepare, prepare_labels
+from medseg.preparing.prepare import network_grid
 from medseg.volume import Volume
 
 SAMPLES = 10_000  # foreground voxels remembered a class: plenty to centre patches on
@@ -325,8 +326,13 @@ def _check_finite(case: Case, volume: Volume) -> None:
 
 
 def _save(path: Path, array: np.ndarray) -> None:
+    whole = np.ascontiguousarray(array)
     with whole_file(path) as aside, aside.open("wb") as stream:
-        np.save(stream, np.ascontiguousarray(array))
+        # not np.save: on a full disk it raises an error that does not say so
+        np.lib.format.write_array_header_1_0(
+            stream, np.lib.format.header_data_from_array_1_0(whole)
+        )
+        stream.write(whole.data)
 
 
 def _classes_dtype(labels: LabelSet) -> np.dtype:

@@ -5,10 +5,11 @@ import json
 import nibabel
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from medseg.datasets import fold_of, open_dataset, read_case
+from medseg.datasets import fold_of, open_dataset, read_case, split
 from medseg.datasets.statistics import foreground_window
-from medseg.datasets.store import store_cases
 from medseg.errors import InputRefused, PlanRefused
 from medseg.labels import LabelSet
 from medseg.plan import Channel, Network, Plan
@@ -40,15 +41,21 @@ def make_msd(folder, cases=3, channels=1, labels=None):
     return folder
 
 
-def make_nnunet(folder):
-    for n in range(2):
+def make_nnunet(folder, names=("x0", "x1")):
+    for name in names:
         for c in range(2):
-            save(folder / "imagesTr" / f"x{n}_000{c}.nii.gz", np.full((4, 4, 4), c, np.int16))
-        save(folder / "labelsTr" / f"x{n}.nii.gz", np.ones((4, 4, 4), np.uint8))
+            save(folder / "imagesTr" / f"{name}_000{c}.nii.gz", np.full((4, 4, 4), c, np.int16))
+        save(folder / "labelsTr" / f"{name}.nii.gz", np.ones((4, 4, 4), np.uint8))
     content = {"channel_names": {"0": "T1", "1": "T2"}, "file_ending": ".nii.gz",
                "labels": {"background": 0, "all": 1}, "numTraining": 2}  # fmt: skip
     (folder / "dataset.json").write_text(json.dumps(content))
     return folder
+
+
+def describe(folder, **changes):
+    """Change what ``dataset.json`` says."""
+    path = folder / "dataset.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
 def make_plan(labels, **changes):
@@ -116,6 +123,138 @@ def test_image_and_label_on_different_grids_are_refused(tmp_path):
         read_case(dataset.cases[0], dataset.labels)
 
 
+def test_a_channel_on_another_grid_is_resampled_onto_the_first_with_a_finding(tmp_path):
+    make_nnunet(tmp_path)
+    coarse = np.broadcast_to(np.arange(2, dtype=np.float32)[:, None, None], (2, 4, 4))
+    affine = np.diag([2.0, 1, 1, 1])
+    affine[0, 3] = 0.5  # the same box: edges meet edges
+    save(tmp_path / "imagesTr" / "x0_0001.nii.gz", coarse, affine)
+    dataset = open_dataset(tmp_path)
+    volume, _ = read_case(dataset.cases[0], dataset.labels)
+    np.testing.assert_allclose(volume.array[:, 0, 0, 1], [0, 0.25, 0.75, 1])
+    (finding,) = (one for one in volume.findings if one.code == "channel-resampled")
+    assert "4 x 4 x 4 and 2 x 4 x 4 voxels" in finding.words
+
+
+def test_regions_come_as_labels_beside_the_plain_values(tmp_path):
+    make_nnunet(tmp_path)
+    describe(tmp_path, labels={"background": 0, "whole": [1, 2, 3], "core": [2, 3], "ring": 3,
+                               "ignore": 4}, regions_class_order=[1, 2, 3])  # fmt: skip
+    dataset = open_dataset(tmp_path)
+    assert dataset.ignore == 4
+    assert dataset.labels.values == (0, 1, 2, 3)
+    regions = [(label.name, label.region) for label in dataset.labels if label.region]
+    assert regions == [("whole", (1, 2, 3)), ("core", (2, 3)), ("ring", (3,))]
+
+
+@pytest.mark.parametrize("order", [None, [1, 2], [1, 1, 3]])
+def test_regions_without_their_order_are_refused(tmp_path, order):
+    make_nnunet(tmp_path)
+    describe(tmp_path, labels={"background": 0, "a": [1, 2], "b": [2, 3], "c": 3},
+             regions_class_order=order)  # fmt: skip
+    with pytest.raises(InputRefused, match="regions_class_order"):
+        open_dataset(tmp_path)
+
+
+def test_an_ignored_value_is_read_but_is_no_label(tmp_path):
+    make_nnunet(tmp_path)
+    describe(tmp_path, labels={"background": 0, "all": 1, "ignore": 2})
+    truth = np.ones((4, 4, 4), np.uint8)
+    truth[0] = 2
+    save(tmp_path / "labelsTr" / "x0.nii.gz", truth)
+    dataset = open_dataset(tmp_path)
+    _, read = read_case(dataset.cases[0], dataset.labels, dataset.ignore)
+    assert (read.array[0] == 2).all()
+    assert read.labels == dataset.labels
+    with pytest.raises(InputRefused, match="Case x0: The values 2 have no name"):
+        read_case(dataset.cases[0], dataset.labels)
+
+
+def test_cases_that_the_description_lists_itself_are_taken(tmp_path):
+    make_nnunet(tmp_path)
+    images = [f"imagesTr/x0_000{c}.nii.gz" for c in range(2)]
+    describe(tmp_path, dataset={"mine": {"images": images, "label": "labelsTr/x0.nii.gz"}})
+    assert [case.name for case in open_dataset(tmp_path).cases] == ["mine"]
+
+
+@pytest.fixture
+def divided(tmp_path):
+    """Six cases of three patients, and a split that knows nothing of patients."""
+    make_nnunet(tmp_path, names=["a_1", "a_2", "b_1", "b_2", "c_1", "c_2"])
+    halves = {"train": ["a_1", "a_2", "b_1", "c_1"], "val": ["b_2", "c_2"]}
+    (tmp_path / "splits_final.json").write_text(json.dumps([halves]))
+    return tmp_path
+
+
+def test_a_split_that_comes_with_the_data_is_used(divided):
+    assert split(open_dataset(divided), 0).held_out == ("b_2", "c_2")
+    with pytest.raises(PlanRefused, match="comes with 1"):
+        split(open_dataset(divided), 1)
+
+
+def test_a_split_that_divides_a_patient_is_refused(divided):
+    dataset = open_dataset(divided, patient="^([^_]+)")
+    with pytest.raises(InputRefused, match="Cases b_1 and b_2 are of one patient") as refusal:
+        split(dataset, 0)
+    assert refusal.value.code == "patient-divided"
+
+
+def test_a_case_on_both_sides_of_a_split_is_refused(divided):
+    both = [{"train": ["a_1"], "val": ["a_1"]}]
+    (divided / "splits_final.json").write_text(json.dumps(both))
+    with pytest.raises(InputRefused, match="a_1"):
+        split(open_dataset(divided), 0)
+
+
+@pytest.mark.parametrize("content", ["{", "[3]", '[{"train": ["a_1"], "val": ["nobody"]}]'])
+def test_a_split_that_cannot_be_followed_is_refused(divided, content):
+    (divided / "splits_final.json").write_text(content)
+    with pytest.raises(InputRefused, match="split"):
+        open_dataset(divided)
+
+
+def test_the_folds_of_a_data_set_keep_patients_together(divided):
+    (divided / "splits_final.json").unlink()
+    dataset = open_dataset(divided, patient="^[abc]")
+    folds = [split(dataset, n, folds=3) for n in range(3)]
+    assert sorted(fold.held_out for fold in folds) == [("a_1", "a_2"), ("b_1", "b_2"),
+                                                       ("c_1", "c_2")]  # fmt: skip
+
+
+def test_a_case_without_a_patient_in_its_name_is_refused(divided):
+    with pytest.raises(InputRefused, match="Case c_1: the pattern"):
+        open_dataset(divided, patient="^[ab]")
+    with pytest.raises(PlanRefused, match="no regular expression"):
+        open_dataset(divided, patient="(")
+
+
+@given(st.lists(st.integers(0, 12), min_size=5, max_size=40), st.integers(2, 4), st.integers(0, 99))
+def test_folds_part_cases_by_patient(of, folds, seed):
+    names = [f"c{n:02d}" for n in range(len(of))]
+    patients = {name: f"p{one}" for name, one in zip(names, of, strict=True)}
+    if len(set(of)) < folds:
+        with pytest.raises(PlanRefused, match="patients"):
+            fold_of(names, 0, folds, seed, patients)
+        return
+    parts = [fold_of(names, n, folds, seed, patients) for n in range(folds)]
+    assert sorted(name for part in parts for name in part.held_out) == names
+    for part in parts:
+        sides = [{patients[name] for name in side} for side in (part.train, part.held_out)]
+        assert not sides[0] & sides[1]
+    counts = [len({patients[name] for name in part.held_out}) for part in parts]
+    assert max(counts) - min(counts) <= 1
+
+
+def test_folds_over_patients_are_those_of_scikit_learn():
+    # KFold(3, shuffle=True, random_state=7).split of 7 patients, scikit-learn 1.9.1
+    names = [f"p{n}_{k}" for n in range(7) for k in range(2)]
+    patients = {name: name[:2] for name in names}
+    order = np.random.RandomState(7).permutation(7)
+    held = [sorted({name[:2] for name in fold_of(names, n, 3, 7, patients).held_out})
+            for n in range(3)]  # fmt: skip
+    assert held == [sorted(f"p{n}" for n in part) for part in np.array_split(order, 3)]
+
+
 def test_folds_part_the_cases_and_repeat():
     names = [f"c{n:02d}" for n in range(23)]
     folds = [fold_of(names, n) for n in range(5)]
@@ -139,25 +278,6 @@ def test_folds_are_those_of_scikit_learn():
 def test_a_fold_that_does_not_exist_is_refused(number):
     with pytest.raises(PlanRefused, match="There is no fold"):
         fold_of(list("abcdef"), number)
-
-
-def test_the_store_keeps_class_numbers_and_where_they_are(tmp_path):
-    dataset = open_dataset(make_msd(tmp_path / "data"))
-    plan = make_plan(dataset.labels)
-    stored = store_cases(dataset.cases, plan, tmp_path / "store")
-    assert stored[0].image.shape == (6, 7, 8, 1)
-    assert np.unique(stored[0].classes).tolist() == [0, 1]  # class 1 for value 5
-    assert (stored[0].classes[tuple(stored[0].foreground[1].T)] == 1).all()
-
-
-def test_the_store_is_not_made_twice_but_anew_for_another_plan(tmp_path):
-    dataset = open_dataset(make_msd(tmp_path / "data"))
-    store_cases(dataset.cases, make_plan(dataset.labels), tmp_path / "store")
-    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").iterdir()}
-    store_cases(dataset.cases, make_plan(dataset.labels), tmp_path / "store")
-    assert times == {path: path.stat().st_mtime_ns for path in (tmp_path / "store").iterdir()}
-    store_cases(dataset.cases, make_plan(dataset.labels, spacing=(2, 1, 1)), tmp_path / "store")
-    assert len(list((tmp_path / "store").iterdir())) == 2 * len(times)
 
 
 def test_the_window_of_ct_is_measured_in_the_foreground(tmp_path):

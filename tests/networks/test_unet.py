@@ -104,3 +104,22 @@ def test_arguments_that_do_not_fit_are_refused(wrong, words):
 def test_an_unknown_network_is_refused_with_the_names_there_are():
     with pytest.raises(PlanRefused, match=r"no network 'wnet'.*unet"):
         build("wnet")
+
+
+def test_the_closed_gradient_of_instance_norm_is_the_derived_one():
+    tf = pytest.importorskip("tensorflow", reason="gradients are taken by TensorFlow here")
+    rng = np.random.default_rng(0)
+    x = tf.constant(rng.normal(2, 3, (2, 5, 6, 7, 4)).astype("float32"))
+    weight = tf.constant(rng.normal(size=x.shape).astype("float32"))
+    norm = InstanceNorm()
+    norm.build(x.shape)
+    norm.gamma.assign(rng.normal(size=4))
+    norm.beta.assign(rng.normal(size=4))
+    found = []
+    for training in (False, True):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            total = tf.reduce_sum(norm(x, training=training) * weight)
+        found.append([total, *tape.gradient(total, [x, norm.gamma.value, norm.beta.value])])
+    for derived, closed in zip(*found, strict=True):
+        np.testing.assert_allclose(closed, derived, rtol=1e-4, atol=1e-5)

@@ -12,7 +12,6 @@ from medseg.training.fit import fit, open_training
 from medseg.training.journal import Journal
 from medseg.training.patience import Patience
 from medseg.training.schedule import Clock, Pace, rate_at
-from tests.training.test_train import config  # noqa: F401 - a fixture
 
 
 def test_rates_fall_to_zero_as_their_papers_say():
@@ -45,7 +44,7 @@ def test_what_is_no_span_of_time_is_refused(told):
         minutes_of(told)
 
 
-def test_with_a_time_budget_the_rate_follows_the_clock_and_its_end_stops(config, tmp_path):  # noqa: F811
+def test_with_a_time_budget_the_rate_follows_the_clock_and_its_end_stops(config, tmp_path):
     told = load_config(config, ["time_budget=2h", "optimizer.name=sgd", "optimizer.rate=0.01"])
     clock = Clock()
     pace, model = Pace(told, clock), keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
@@ -62,7 +61,7 @@ def test_with_a_time_budget_the_rate_follows_the_clock_and_its_end_stops(config,
     assert model.stop_training
 
 
-def test_a_training_ends_when_its_time_is_over_and_is_not_prolonged(config, tmp_path):  # noqa: F811
+def test_a_training_ends_when_its_time_is_over_and_is_not_prolonged(config, tmp_path):
     told = load_config(config, ["time_budget=3s", "epochs=1"])
     _, minutes = fit(open_training(told), tmp_path / "run")
     assert minutes >= 3 / 60
@@ -81,7 +80,7 @@ def test_a_training_ends_when_its_time_is_over_and_is_not_prolonged(config, tmp_
         (["patience=3", "validation_steps=0"], "patience needs held-out patches"),
     ],
 )
-def test_settings_that_contradict_each_other_are_refused(config, overrides, words):  # noqa: F811
+def test_settings_that_contradict_each_other_are_refused(config, overrides, words):
     with pytest.raises(PlanRefused, match=words):
         load_config(config, overrides)
 
