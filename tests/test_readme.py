@@ -25,7 +25,7 @@ def test_an_example_runs_as_it_stands(tmp_path, example):
 
 
 def test_every_command_stands_in_the_table():
-    assert set(re.findall(r"^\| `medseg (\w+)", README, re.MULTILINE)) == set(COMMANDS)
+    assert set(re.findall(r"^\| `medseg ([\w-]+)", README, re.MULTILINE)) == set(COMMANDS)
 
 
 def test_every_file_that_is_shown_or_named_exists():

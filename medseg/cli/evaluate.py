@@ -40,6 +40,8 @@ def judging(command: Any) -> Any:
                      help="Scans: to draw on, to fill RTSTRUCT on, to group by."),
         click.option("--labels", type=click.Path(path_type=Path), metavar="LABELS.yaml",
                      help="What the values mean, and regions: a list of value, name, ..."),
+        click.option("--ignore", type=click.IntRange(1), metavar="VALUE",
+                     help="Value in the references of voxels that nobody labelled."),
         click.option("--tolerance", "tolerances", multiple=True, type=float, metavar="MM",
                      help="Of the surface Dice; repeat for more. 1 mm is always there."),
         click.option("--empty", type=click.Choice(POLICIES), default="medseg",
@@ -106,6 +108,7 @@ def options_of(
     lesions: bool,
     resample: bool,
     missing_as_empty: bool,
+    ignore: int | None,
 ) -> Options:
     """Return how cases are judged, from what the command line says."""
     from medseg.evaluation import Options, load_labels
@@ -119,6 +122,7 @@ def options_of(
         lesions=LesionRule() if lesions else None,
         resample=resample,
         missing_as_empty=missing_as_empty,
+        ignore=ignore,
     )
 
 

@@ -56,6 +56,9 @@ class Options:
         Take predictions on another grid, by nearest voxel, instead of refusing them.
     missing_as_empty : bool
         A missing prediction counts as one that found nothing, instead of not at all.
+    ignore : int or None
+        Value in references of voxels that nobody labelled; what is found there does not count.
+        Where they meet a structure, both surfaces end alike. Probabilities are not used then.
     """
 
     labels: LabelSet | None = None
@@ -65,6 +68,7 @@ class Options:
     lesions: LesionRule | None = None
     resample: bool = False
     missing_as_empty: bool = False
+    ignore: int | None = None
 
     def __post_init__(self) -> None:
         wrong = [one for one in self.tolerances_mm if not 0 <= one < np.inf]
@@ -152,7 +156,7 @@ def judge(pair: Pair, options: Options) -> Judged:
     if pair.refusal is not None and not (lacks_prediction and options.missing_as_empty):
         raise pair.refusal
     both = placed(pair, options.labels, resample=options.resample,
-                  empty_prediction=lacks_prediction)  # fmt: skip
+                  empty_prediction=lacks_prediction, ignore=options.ignore)  # fmt: skip
     rows = _rows(both, options)
     soft, rows, findings = _with_probabilities(pair, both, rows, options)
     return Judged(
@@ -243,7 +247,7 @@ def _with_probabilities(
 
     A case may do without: why they were not used is a finding.
     """
-    if pair.probabilities is None:
+    if pair.probabilities is None or options.ignore is not None:
         return None, rows, ()
     try:
         soft = _Soft.of(pair.probabilities, both.reference)

@@ -12,7 +12,7 @@ from medseg.evaluation.labelling import agreed
 from medseg.evaluation.match import Pair
 from medseg.findings import Finding
 from medseg.geometry import Geometry, axes_towards, cropped
-from medseg.labels import LabelSet
+from medseg.labels import Label, LabelSet
 from medseg.preparing.restore import alignment, moved
 from medseg.reading import read, read_labels
 from medseg.reading.forms import form_of
@@ -41,6 +41,7 @@ def placed(
     resample: bool = False,
     empty_prediction: bool = False,
     scan: bool = False,
+    ignore: int | None = None,
 ) -> Placed:
     """Read a case and bring the prediction onto the reference's grid.
 
@@ -60,6 +61,8 @@ def placed(
         Take a missing prediction for an empty one.
     scan : bool
         Read the scan too; else only where a mask needs it.
+    ignore : int, optional
+        Value in the reference of voxels that nobody labelled: both masks are empty there.
 
     Raises
     ------
@@ -72,7 +75,7 @@ def placed(
     findings: tuple[Finding, ...] = ()
     if scan or not all(form_of(path) for path in files):
         image, findings = _image(pair)
-    reference = _read(pair.reference, labels, image)
+    reference = _read(pair.reference, _with(labels, ignore), image)
     image, reference, told = _on_scan(image, reference)
     findings += (*reference.findings, *told)
     if pair.prediction is None:
@@ -80,6 +83,7 @@ def placed(
         words = "There is no prediction: the case counts as one where nothing was found"
         prediction = reference.moved(np.zeros_like(reference.array), reference.geometry)
         found = Finding("warning", "prediction-missing", words)
+        prediction, reference = _labelled(prediction, reference, ignore)
         return Placed(prediction, reference, image, (*findings, found))
     frame = image or _grid_of(pair, reference)
     try:
@@ -91,9 +95,31 @@ def placed(
     if frame is None:
         prediction, reference = _spanned(prediction, reference)
     prediction, told = on_grid(prediction, reference.geometry, resample=resample)
+    prediction, reference = _labelled(prediction, reference, ignore)
     prediction, reference, assumed = agreed(prediction, reference, labels)
     findings += (*prediction.findings, *told, *assumed)
     return Placed(prediction, reference, image, findings)
+
+
+def _with(labels: LabelSet | None, ignore: int | None) -> LabelSet | None:
+    """Return labels that allow a value which is none."""
+    if labels is None or ignore is None:
+        return labels
+    return LabelSet((*labels, Label(ignore, f"ignore {ignore}")))
+
+
+def _labelled(
+    prediction: LabelMap, reference: LabelMap, ignore: int | None
+) -> tuple[LabelMap, LabelMap]:
+    """Return both masks, on one grid, without voxels that nobody labelled."""
+    if ignore is None:
+        return prediction, reference
+    known = reference.array != ignore
+    labels = LabelSet(tuple(one for one in reference.labels if one.value != ignore))
+    return (
+        prediction.moved(prediction.array * known, prediction.geometry),
+        replace(reference, array=reference.array * known, labels=labels),
+    )
 
 
 def _image(pair: Pair) -> tuple[Volume | None, tuple[Finding, ...]]:

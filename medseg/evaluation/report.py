@@ -206,7 +206,8 @@ def overlay(result: Evaluation, case: str, caption: str) -> list[dict[str, str]]
     options = result.options
     try:
         both = placed(pair, options.labels, resample=options.resample, scan=True,
-                      empty_prediction=options.missing_as_empty)  # fmt: skip
+                      empty_prediction=options.missing_as_empty, ignore=options.ignore
+                      )  # fmt: skip
     except (MedsegError, OSError, MemoryError):
         return []  # it was read a moment ago
     if both.image is None:

@@ -180,6 +180,9 @@ def definitions(options: Options) -> list[tuple[str, str]]:
                                 f"match has {rule.overlap} of at least {rule.threshold:g}, "
                                 f"{rule.assign}, one to one; smaller than "
                                 f"{rule.smallest_ml:g} ml is left out"))  # fmt: skip
+    if options.ignore is not None:
+        told.append(("Unlabelled voxels", f"where a reference is {options.ignore}, neither mask "
+                                          "counts; probabilities are not used"))  # fmt: skip
     return told
 
 

@@ -261,8 +261,8 @@ def write_package(
                     part.write_bytes(data)
             write_json(aside / RECORD, record)
             package = ModelPackage.open(aside)
-    others = tuple(replace(network, path=path) for network in package.others)
-    return replace(package, path=path, others=others)
+    further = tuple(replace(network, path=path) for network in package.others)
+    return replace(package, path=path, others=further)
 
 
 def _contents(

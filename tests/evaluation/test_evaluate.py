@@ -380,3 +380,18 @@ def test_the_scan_is_drawn_under_the_masks_when_there_is_one(tmp_path):
     assert page.count("data:image/png;base64,") == 2
     assert page.count("(no scan was given)") == 2  # in the caption and the alternative text of b
     assert Source("a").case in page
+
+
+@pytest.mark.parametrize("labels", [None, LabelSet((Label(1, "Lump"),))])
+def test_what_nobody_labelled_does_not_count(tmp_path, labels):
+    # half of a cube found too much lies where the reference says that nobody looked
+    reference, predicted = cube(), cube()
+    reference[7:] = 9
+    predicted[7:9] = 1
+    folder = folders(tmp_path, {"a": (predicted, reference), "b": (None, reference)})
+    result = evaluate(*folder, options=Options(labels=labels, ignore=9, missing_as_empty=True))
+    scores = {case.case: case.row(1).scores["dice"] for case in result.cases}
+    assert scores == {"a": 1, "b": 0}
+    assert [row.label for row in result.cases[0].rows] == [1]
+    without = evaluate(*folder, options=Options(labels=None))
+    assert without.cases[0].row(1).scores["dice"] < 1

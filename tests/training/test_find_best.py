@@ -16,6 +16,7 @@ from medseg.training.find_best import find_best
 from medseg.training.runs import open_runs
 from tests.cli.conftest import medseg  # noqa: F401 - a fixture
 from tests.datasets.test_dataset import make_msd, save
+from tests.models.conftest import card, weights  # noqa: F401 - fixtures
 from tests.training.test_train import CONFIG
 
 CASES, FOLDS = 9, 3
@@ -58,7 +59,7 @@ def add_specks(data, cases):
 
 
 @pytest.fixture
-def make_run(tmp_path, data, card, weights, monkeypatch):
+def make_run(tmp_path, data, card, weights, monkeypatch):  # noqa: F811
     """Write the folder of a training; its network is a Noisy engine."""
 
     def load(path, **_):
@@ -91,9 +92,6 @@ def make_run(tmp_path, data, card, weights, monkeypatch):
 
     write.loads = loads
     return write
-
-
-from tests.models.conftest import card, weights  # noqa: E402, F401 - fixtures
 
 
 def runs_of(make_run, name, noise=0.0):

@@ -58,6 +58,7 @@ def config(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_a_network_learns_regions_and_paints_them(config, tmp_path):
     package = train(load_config(config), tmp_path / "run")
     assert package.plan.outputs == "regions"
