@@ -32,7 +32,7 @@ def command(
 ) -> None:
     """Train a model as CONFIG says and pack it.
 
-    The data set lies in the layout of the Medical Segmentation Decathlon or of nnU-Net raw.
+    The data set is in any layout of docs/datasets.md: MSD, nnU-Net raw, a manifest, DICOM studies.
     """
     from medseg.cli.console import console, print_json
     from medseg.cli.progress import Report
