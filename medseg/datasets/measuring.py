@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from medseg.datasets.dataset import Case, read_case
+from medseg.datasets.cases import read_case
+from medseg.datasets.dataset import Case
 from medseg.errors import InputRefused
 from medseg.findings import Finding
 from medseg.geometry import axes_towards
@@ -121,7 +122,7 @@ def thumbnail(array: np.ndarray) -> np.ndarray:
     small = array.astype(np.float32, copy=False)
     for axis, size in enumerate(array.shape):
         starts = np.arange(THUMBNAIL) * size // THUMBNAIL
-        counts = np.maximum(np.diff([*starts, size]), 1)
+        counts = np.maximum(np.diff([*starts, size]), 1).astype(np.float32)
         shape = [-1 if n == axis else 1 for n in range(3)]
         small = np.add.reduceat(small, starts, axis) / counts.reshape(shape)
     centred = small.ravel() - small.mean()
