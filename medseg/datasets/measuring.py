@@ -122,9 +122,10 @@ def thumbnail(array: np.ndarray) -> np.ndarray:
     small = array.astype(np.float32, copy=False)
     for axis, size in enumerate(array.shape):
         starts = np.arange(THUMBNAIL) * size // THUMBNAIL
-        counts = np.maximum(np.diff([*starts, size]), 1).astype(np.float32)
+        counts = np.maximum(np.diff([*starts, size]), 1)
         shape = [-1 if n == axis else 1 for n in range(3)]
-        small = np.add.reduceat(small, starts, axis) / counts.reshape(shape)
+        sums = np.add.reduceat(small, starts, axis)
+        small = (sums / counts.reshape(shape)).astype(np.float32)
     centred = small.ravel() - small.mean()
     length = float(np.linalg.norm(centred))
     return centred / length if length else centred
