@@ -59,7 +59,7 @@ def command(
 ) -> int:  # fmt: skip
     """Plan a training on DATASET: what to train, why, and what it will cost.
 
-    DATASET is a folder in the layout of the Medical Segmentation Decathlon or of nnU-Net raw.
+    DATASET is in any layout of docs/datasets.md: MSD, nnU-Net raw, a manifest, DICOM studies.
     Nothing is trained; for a CPU a few steps are timed.
     """
     from medseg.cli.console import print_json

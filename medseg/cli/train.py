@@ -48,6 +48,8 @@ def command(
     """Train a model as CONFIG says and pack it.
 
     An option such as --fold stands for --set fold=... and wins over CONFIG.
+
+    The data set is in any layout of docs/datasets.md: MSD, nnU-Net raw, a manifest, DICOM studies.
     """
     from medseg.cli.console import console, print_json
     from medseg.cli.progress import Report

@@ -233,7 +233,8 @@ def _labels(dataset: Dataset, measured: Sequence[Measured]) -> Iterator[Remark]:
             continue
         seen = [case.labels[label.value] for case in holders]
         for what, numbers, told in _numbers(seen):
-            for n in np.flatnonzero(np.abs(scores(numbers, _SPREADS[what])).max(axis=1) > FAR):
+            farthest = np.abs(scores(numbers, _SPREADS[what])).max(axis=1)
+            for n in np.flatnonzero(farthest > FAR).tolist():
                 words = f"{label.name}: {told(n)}"
                 yield _remark("warning", f"{what}-unlike", words, holders[n].name)
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from medseg.datasets import studies
-from medseg.datasets.dataset import Case, Dataset
-from medseg.datasets.splits import Fold
+from medseg.datasets.dataset import Case, Dataset, Fold
 from medseg.errors import InputRefused
 from medseg.labels import Label, LabelSet
 from medseg.plan import Frozen

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from medseg.datasets.dataset import Case, read_case
+from medseg.datasets.cases import read_case
+from medseg.datasets.dataset import Case
 from medseg.errors import InputRefused
 from medseg.findings import Finding
 from medseg.geometry import axes_towards
@@ -123,7 +124,8 @@ def thumbnail(array: np.ndarray) -> np.ndarray:
         starts = np.arange(THUMBNAIL) * size // THUMBNAIL
         counts = np.maximum(np.diff([*starts, size]), 1)
         shape = [-1 if n == axis else 1 for n in range(3)]
-        small = np.add.reduceat(small, starts, axis) / counts.reshape(shape)
+        sums = np.add.reduceat(small, starts, axis)
+        small = (sums / counts.reshape(shape)).astype(np.float32)
     centred = small.ravel() - small.mean()
     length = float(np.linalg.norm(centred))
     return centred / length if length else centred

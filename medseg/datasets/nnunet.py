@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from medseg.datasets.dataset import Case, Dataset
+from medseg.datasets.dataset import Case, Dataset, Fold
 from medseg.datasets.description import read_description, read_json
-from medseg.datasets.splits import Fold
 from medseg.errors import InputRefused
 from medseg.labels import Label, LabelSet
 

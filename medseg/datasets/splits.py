@@ -4,23 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from medseg.datasets.dataset import Case, Dataset, Fold
 from medseg.errors import InputRefused, PlanRefused
-
-if TYPE_CHECKING:
-    from medseg.datasets.dataset import Case, Dataset
-
-
-@dataclass(frozen=True, slots=True)
-class Fold:
-    """Names of the cases that train and of those held out."""
-
-    train: tuple[str, ...]
-    held_out: tuple[str, ...]
 
 
 def fold_of(

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from medseg.datasets.dataset import Case, read_case
+from medseg.datasets.cases import read_case
+from medseg.datasets.dataset import Case
 from medseg.errors import InputRefused
 from medseg.labels import LabelSet
 from medseg.plan import Clip

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from medseg.datasets.dataset import Case, read_case, refused
+from medseg.datasets.cases import read_case, refused
+from medseg.datasets.dataset import Case
 from medseg.datasets.parallel import threads
 from medseg.dicom.private import digest, folder_name
 from medseg.errors import InputRefused, OutputFailed, PlanRefused

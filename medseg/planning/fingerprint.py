@@ -115,7 +115,7 @@ def fingerprint(
     for done, case in enumerate(dataset.cases):
         progress(done, len(dataset.cases))
         try:
-            volume, truth = read_case(case, dataset.labels)
+            volume, truth = read_case(case, dataset.labels, dataset.ignore)
             facts.append(_facts(case, volume, truth))
         except InputRefused as refusal:
             findings.append(Finding("error", refusal.code, refusal.found))

@@ -23,6 +23,7 @@ def make_scan(n):
     truth = np.zeros(SHAPE, np.uint8)
     i, j, k = rng.integers(5, 8, 3)
     truth[i : i + 4, j : j + 4, k : k + rng.integers(4, 6)] = 1
+    truth.ravel()[np.flatnonzero(truth)[n]] = 0  # so that no two patients have the same
     return (100 + 10 * waves + 40 * truth + rng.normal(size=SHAPE)).astype(np.float32), truth
 
 

@@ -82,14 +82,17 @@ def test_a_scan_with_none_of_the_labels_is_left_out_with_a_finding(tmp_path):
 
 @pytest.mark.parametrize(
     ("names", "code"),
-    [(("Tumour left", "Cord"), "structures-ambiguous"), (("Tumour", "Cord left"), "structures-overlap")],
-)  # fmt: skip
+    [
+        (("Tumour left", "Cord"), "structures-ambiguous"),
+        (("Tumour", "Cord left"), "structures-overlap"),
+    ],
+)
 def test_structures_of_two_labels_may_neither_be_one_nor_overlap(tmp_path, names, code):
     write_study(tmp_path / "studies" / "a", "1", [(name, 1) for name in names])
     path = manifest(tmp_path, "labels: [{value: 1, name: A}, {value: 2, name: B}]\n"
                               "structures: {A: 'Tumour*', B: '*left'}")  # fmt: skip
     dataset = open_dataset(path)
-    with pytest.raises(InputRefused, match="^Case ") as refusal:
+    with pytest.raises(InputRefused, match=r"^Case ") as refusal:
         read_case(dataset.cases[0], dataset.labels)
     assert refusal.value.code == code
 
@@ -171,8 +174,11 @@ def test_the_tumours_of_real_studies_have_their_reference_volumes(tmp_path):
             archive.extractall(tmp_path / "studies")
     for reference in (tmp_path / "studies").rglob("*.nii.gz"):
         reference.unlink()
-    path = manifest(tmp_path, "channels: {MR: modality=MR, PET: modality=PT}\n"
-                              "labels: [{value: 1, name: GTV}]\nstructures: {GTV: 'gtv*'}")  # fmt: skip
+    path = manifest(
+        tmp_path,
+        "channels: {MR: modality=MR, PET: modality=PT}\n"
+        "labels: [{value: 1, name: GTV}]\nstructures: {GTV: 'gtv*'}",
+    )
     dataset = open_dataset(path)
     read = [read_case(case, dataset.labels) for case in dataset.cases]
     assert sorted(round(truth.volumes_ml()["GTV"], 2) for _, truth in read) == [27.64, 53.29]
