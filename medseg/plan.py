@@ -89,6 +89,8 @@ class Plan(Frozen):
         Classes of the output, background left out.
     mirror_axes : tuple of int
         Axes on which training mirrored. Left and right stay apart where labels have a side.
+    swap : tuple of (int, int)
+        Values of labels that changed places when left and right were mirrored.
     """
 
     format: Literal[1] = 1
@@ -100,6 +102,15 @@ class Plan(Frozen):
     network: Network
     labels: LabelSet
     mirror_axes: tuple[int, ...] = (0, 1, 2)
+    swap: tuple[tuple[int, int], ...] = ()
+
+    @model_validator(mode="after")
+    def _swaps_labels(self) -> Plan:
+        swapped = [value for pair in self.swap for value in pair]
+        known = {label.value for label in self.labels.plain}
+        if not set(swapped) <= known or len(set(swapped)) < len(swapped):
+            raise ValueError(f"swap {self.swap} does not pair labels, each once")
+        return self
 
     @model_validator(mode="after")
     def _orientation_exists(self) -> Plan:
@@ -111,8 +122,14 @@ class Plan(Frozen):
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the plan's canonical JSON, in hex."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, allow_nan=False)
+        """SHA-256 of the plan's canonical JSON, in hex.
+
+        ``swap`` is younger than the format and counts only where there is one.
+        """
+        content = self.model_dump(mode="json")
+        if not self.swap:
+            del content["swap"]
+        canonical = json.dumps(content, sort_keys=True, allow_nan=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 

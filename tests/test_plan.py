@@ -29,9 +29,17 @@ def test_a_plan_comes_back_from_json_with_its_hash():
         ({"orientation": "RAR"}, "orientation"),
         ({"channels": []}, "channels"),
         ({"colour": "red"}, "colour"),
+        ({"swap": [[1, 2]]}, "swap"),
     ],
 )
 def test_a_wrong_field_is_named(change, words):
     with pytest.raises(PlanRefused, match=words) as refusal:
         plan_from({**PLAN.model_dump(mode="json"), **change})
     assert refusal.value.code == "plan-invalid"
+
+
+def test_a_plan_of_before_sides_were_swapped_reads_and_keeps_its_hash():
+    old = PLAN.model_dump(mode="json")
+    del old["swap"]
+    assert plan_from(old).swap == ()
+    assert plan_from(old).hash == PLAN.hash

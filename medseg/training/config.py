@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, Strict, field_validator, model_validator
 
-from medseg.augmentation.recipe import RECIPES
+from medseg.augmentation import recipe
+from medseg.errors import PlanRefused
 from medseg.labels import Label
 from medseg.losses import LOSSES
 from medseg.models.card import Dataset as CitedDataset
@@ -41,7 +42,7 @@ class PlanConfig(Frozen):
     features: tuple[Count, ...] = Field(min_length=2, description="Channels of each stage")
     kernels: tuple[tuple[Count, ...], ...] | None = Field(None, description="3 everywhere")
     strides: tuple[tuple[Count, ...], ...] | None = Field(None, description="2 after stage one")
-    mirror_axes: tuple[Whole, ...] = (0, 1, 2)
+    mirror_axes: tuple[Annotated[Whole, Field(le=2)], ...] = (0, 1, 2)
 
     @field_validator("network")
     @classmethod
@@ -118,7 +119,12 @@ class TrainingConfig(Frozen):
     plan: PlanConfig
     loss: str = "dice_cross_entropy"
     deep_supervision: bool = True
-    augmentation: str = "default"
+    pairs: Literal["auto", "none"] | tuple[tuple[Count, Count], ...] = Field(
+        "auto", description="Label values that change places when left and right are mirrored"
+    )
+    augmentation: str | dict[str, Any] | list[Any] = Field(
+        "default", description="A recipe's name, or steps by name with their parameters"
+    )
     batch: Count = 2
     epochs: Count = 1000
     steps: Count = Field(250, description="In an epoch")
@@ -137,10 +143,15 @@ class TrainingConfig(Frozen):
     def _loss_exists(cls, name: str) -> str:
         return _one_of(name, LOSSES)
 
-    @field_validator("augmentation")
-    @classmethod
-    def _recipe_exists(cls, name: str) -> str:
-        return _one_of(name, RECIPES)
+    @model_validator(mode="after")
+    def _augmentation_is_possible(self) -> TrainingConfig:
+        plan = self.plan
+        try:
+            recipe(self.augmentation, plan.spacing, plan.patch, plan.mirror_axes,
+                   channels=len(plan.channels))  # fmt: skip
+        except PlanRefused as refusal:
+            raise ValueError(str(refusal).removesuffix(".")) from refusal
+        return self
 
     @property
     def total_steps(self) -> int:

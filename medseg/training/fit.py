@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from medseg.augmentation import recipe
+from medseg.augmentation.sides import class_pairs, mirroring, side_axis
 from medseg.datasets import Dataset, Fold, fold_of, open_dataset
 from medseg.datasets.statistics import foreground_window
 from medseg.datasets.store import StoredCase, store_cases
 from medseg.errors import EngineFailed, PlanRefused
 from medseg.files import make_folder
+from medseg.findings import Finding
 from medseg.labels import LabelSet
 from medseg.networks.loading import dtype_policy, load_keras
 from medseg.plan import Channel, Clip, Network, Plan, ZScore
@@ -39,6 +41,7 @@ class Training:
     plan: Plan
     dataset: Dataset
     fold: Fold
+    findings: tuple[Finding, ...] = ()
 
     @property
     def identity(self) -> str:
@@ -55,7 +58,8 @@ def open_training(config: TrainingConfig) -> Training:
     InputRefused
         The data set is refused, see :func:`medseg.datasets.open_dataset`.
     PlanRefused
-        ``labels-differ``: config and data set name other values; ``channels-differ``.
+        ``labels-differ``: config and data set name other values; ``channels-differ``;
+        ``pairs-invalid``.
     """
     dataset = open_dataset(config.dataset)
     names = [case.name for case in dataset.cases]
@@ -82,6 +86,9 @@ def open_training(config: TrainingConfig) -> Training:
         "classes": labels.classes,
         **config.plan.network_arguments(),
     }
+    mirrored = mirroring(
+        labels, config.plan.orientation, config.plan.mirror_axes, config.plan.patch, config.pairs
+    )
     plan = Plan(
         orientation=config.plan.orientation,
         spacing=config.plan.spacing,
@@ -89,9 +96,10 @@ def open_training(config: TrainingConfig) -> Training:
         patch=config.plan.patch,
         network=Network(name=config.plan.network, arguments=arguments),
         labels=labels,
-        mirror_axes=config.plan.mirror_axes,
+        mirror_axes=mirrored.axes,
+        swap=mirrored.swap,
     )
-    return Training(config, plan, dataset, fold)
+    return Training(config, plan, dataset, fold, mirrored.findings)
 
 
 def _labels(config: TrainingConfig, dataset: Dataset) -> LabelSet:
@@ -192,7 +200,15 @@ def _fitted(
     checkpoint = Checkpoint(path, config.checkpoint_epochs, training.identity, done)
     patches = Patches(
         cases,
-        recipe(config.augmentation, plan.spacing, plan.patch, plan.mirror_axes),
+        recipe(
+            config.augmentation,
+            plan.spacing,
+            plan.patch,
+            plan.mirror_axes,
+            side_axis=side_axis(plan.orientation),
+            swap=class_pairs(plan),
+            channels=len(plan.channels),
+        ),
         plan.patch,
         batch=config.batch,
         steps=config.steps,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import shutil
 from functools import partial
@@ -16,6 +17,8 @@ from medseg.models.weights import weights_of
 from medseg.training.config import TrainingConfig
 from medseg.training.fit import Progress, Training, fit, open_training, silent
 from medseg.training.validate import mean_dice, validate, write_scores
+
+log = logging.getLogger(__name__)
 
 
 def train(
@@ -47,6 +50,8 @@ def train(
     """
     out = Path(out)
     training = open_training(config)
+    for finding in training.findings:
+        log.warning("%s", finding)
     model, minutes = fit(training, out, resume=resume, progress=progress)
     pack = partial(
         write_package,
