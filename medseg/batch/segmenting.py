@@ -38,6 +38,7 @@ class Options:
     strict_modality: bool = False
     resume: bool = False
     overwrite: bool = False
+    mirror: bool = False
 
 
 def segment(
@@ -51,6 +52,7 @@ def segment(
     device: Device = "auto",
     precision: Precision = "f32",
     strict_modality: bool = False,
+    mirror: bool = False,
     resume: bool = False,
     overwrite: bool = False,
     cache: Path | None = None,
@@ -81,6 +83,8 @@ def segment(
         As :meth:`medseg.Segmenter.load`.
     strict_modality : bool
         Refuse a scan of another modality than the model's.
+    mirror : bool
+        Average over mirrored tiles, see :meth:`medseg.Segmenter.predict`.
     resume : bool
         Leave alone what an earlier run finished with the same input, model and options.
     overwrite : bool
@@ -99,7 +103,7 @@ def segment(
         Before anything was segmented, or from a single scan.
     """
     started = time.perf_counter()
-    options = Options(_checked(formats), strict_modality, resume, overwrite)
+    options = Options(_checked(formats), strict_modality, resume, overwrite, mirror)
     package = find(model)
     if series is not None:
         parse_rule(series)  # a typing error should not cost a walk
@@ -119,6 +123,7 @@ def segment(
             "precision": precision,
             "formats": list(options.formats),
             "strict_modality": strict_modality,
+            **({"mirror": True} if mirror else {}),  # absent in records of earlier versions
         }
         outcomes: list[Outcome] = []
         complete = False
@@ -194,6 +199,7 @@ def _done(
         probabilities="probabilities" in options.formats,
         progress=progress,
         strict_modality=options.strict_modality,
+        mirror=options.mirror,
     )
     clock = time.perf_counter()
     with whole_folder(folder) as aside:

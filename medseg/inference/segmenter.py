@@ -19,6 +19,8 @@ from medseg.geometry import Geometry, axes_towards
 from medseg.inference import tiles
 from medseg.inference.engines import Device, Engine, EngineName, Precision, choose
 from medseg.inference.machine import available_memory
+from medseg.inference.mirror import mirror_axes, mirrored
+from medseg.inference.tiles import Compute
 from medseg.models import ModelPackage, find
 from medseg.plan import Plan
 from medseg.preparing import prepare, restore, restore_probabilities
@@ -87,6 +89,7 @@ class Segmenter:
         probabilities: bool = False,
         progress: Progress | None = None,
         strict_modality: bool = False,
+        mirror: bool = False,
     ) -> Result:
         """Segment a scan.
 
@@ -100,6 +103,10 @@ class Segmenter:
             Called with the number of tiles done and of all.
         strict_modality : bool
             Refuse another modality than the model was trained on, instead of warning.
+        mirror : bool
+            Average the logits of each tile over all mirrorings that training used, those of
+            paired left and right labels in each other's place: 2, 4 or 8 times the work. What
+            it did, or that the model allows none, is the finding ``mirrored``.
 
         Returns
         -------
@@ -116,13 +123,17 @@ class Segmenter:
         """
         plan = self.package.plan
         findings = (*volume.findings, *self.findings, *self._checked(volume, strict_modality))
+        compute: Compute = self.engine
+        if mirror:
+            compute = mirrored(self.engine, plan)
+            findings = (*findings, _mirror_finding(plan))
         needed = memory_of(volume, plan, probabilities=probabilities)
         _check_memory(needed, available_memory())
         timings: dict[str, float] = {}
         with _timed(timings, "prepare"):
             prepared = prepare(volume, plan)  # (I', J', K', C)
         with _timed(timings, "predict"):
-            logits = tiles.predict(self.engine, prepared.array, plan.patch, progress=progress)
+            logits = tiles.predict(compute, prepared.array, plan.patch, progress=progress)
         if len(logits) != plan.labels.classes:
             raise EngineFailed(
                 "classes-differ",
@@ -247,6 +258,16 @@ def _extent_findings(
             f"{_mm(trained)}: it may mark things it never saw. Crop to the region it knows",
         )
     ]
+
+
+def _mirror_finding(plan: Plan) -> Finding:
+    axes = mirror_axes(plan)
+    if not axes:
+        return Finding("info", "mirrored", "The model was trained without mirroring: nothing to "
+                       "average over")  # fmt: skip
+    letters = " ".join(plan.orientation[axis] for axis in axes)
+    return Finding("info", "mirrored", f"Each tile is the mean of {2 ** len(axes)} mirrored ones "
+                   f"(axes {letters})")  # fmt: skip
 
 
 def _or(words: list[str]) -> str:
