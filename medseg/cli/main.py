@@ -25,6 +25,7 @@ COMMANDS = {
     "demo": ("medseg.cli.demo", "Segment the demo scans and compare with the known truth."),
     "models": ("medseg.cli.models", "List models and show their cards."),
     "plan": ("medseg.cli.plan", "Plan a training: what, why, and what it will cost."),
+    "preview": ("medseg.cli.preview", "Draw what the network will see: augmented patches."),
     "train": ("medseg.cli.train", "Train a model as a config says."),
     "doctor": ("medseg.cli.doctor", "Check this installation, and that nothing flips or drifts."),
 }
