@@ -59,12 +59,8 @@ class Formats(click.ParamType[tuple[str, ...]]):
               show_default=True, help="bf16 is faster on processors that have it.")  # fmt: skip
 @click.option("--save-probabilities", is_flag=True, help="Write them too, on the scan's grid.")
 @click.option("--strict-modality", is_flag=True, help="Refuse a modality not the model's.")
-@click.option(
-    "--tta",
-    "mirror",
-    is_flag=True,
-    help="Average over mirrored tiles: a little better, 2 to 8 times as long.",
-)
+@click.option("--tta", "mirror", is_flag=True,
+              help="Average over mirrored tiles, as in training: 2 to 8 times as long.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Skip what is whole from an earlier, equal run.")
 @click.option("--overwrite", is_flag=True, help="Replace earlier results.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")

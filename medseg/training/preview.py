@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 
 from medseg.augmentation import recipe
 from medseg.augmentation.sides import class_pairs, side_axis
+from medseg.datasets import Case
 from medseg.datasets.store import StoredCase, store_cases
 from medseg.exporting import picture
 from medseg.exporting.picture import BACKGROUND, FAINT, FILL, GAP, LETTER, LINE, MARGIN, TEXT, font
@@ -106,7 +107,7 @@ def preview(
     return Preview(out / SHEET, training.plan, training.findings)
 
 
-def _chosen(training: Training, count: int):
+def _chosen(training: Training, count: int) -> list[Case]:
     names = sorted(training.fold.train)
     rng = np.random.default_rng(training.config.seed)
     wanted = set(rng.choice(names, min(count, len(names)), replace=False).tolist())
@@ -135,13 +136,19 @@ def _samples(training: Training, cases: Sequence[StoredCase], count: int) -> lis
     samples = []
     for number in range(count):
         channel = number % len(plan.channels)
-        pair = []
-        for patches in (before, after):
-            image, truth = patches[number // 2]
-            pair.append((image[number % 2, ..., channel].reshape(plan.patch),
-                         truth[number % 2, ..., 0].reshape(plan.patch)))  # fmt: skip
-        samples.append(Sample(*pair, plan.channels[channel].name, number % 2 == 1))
+        seen = [_seen(patches[number // 2], number % 2, channel, plan)
+                for patches in (before, after)]  # fmt: skip
+        samples.append(Sample(seen[0], seen[1], plan.channels[channel].name, number % 2 == 1))
     return samples
+
+
+def _seen(
+    batch: tuple[np.ndarray, np.ndarray], number: int, channel: int, plan: Plan
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a channel and the class numbers of one patch of a batch, ``(I, J, K)`` each."""
+    image, truth = batch
+    return (image[number, ..., channel].reshape(plan.patch),
+            truth[number, ..., 0].reshape(plan.patch))  # fmt: skip
 
 
 def _words(config: TrainingConfig) -> str:
@@ -184,7 +191,7 @@ def drawn(samples: Sequence[Sample], plan: Plan, words: str) -> Image.Image:
         top = MARGIN + HEADER + (number // in_a_row) * step_y
         _draw_captions(draw, sample, number, (left, top), block)
         values = sample.before[0]
-        window = np.percentile(values, (0.5, 99.5)) if values.size else (0, 1)
+        window = np.percentile(values, (0.5, 99.5))
         for side, (image, classes) in enumerate((sample.before, sample.after)):
             x = left + side * (block + BETWEEN)
             image, classes = turn.of_array(image), turn.of_array(classes)
