@@ -3,7 +3,7 @@
 Ours against batchgeneratorsv2 as nnU-Net's trainer calls it and against MONAI's transforms of the
 same kinds, chances and ranges, one thread each, in turn in one process: blocks of patches cut from
 one case of one channel and three labels, the cutting included. Needs MEDSEG_PEER_PYTHON, the
-Python of an environment that holds nnunetv2, monai, opencv-python-headless and what medseg.plan imports.
+Python of an environment that holds nnunetv2, monai, opencv-python-headless and lazy-loader.
 """
 
 from __future__ import annotations
