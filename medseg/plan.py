@@ -93,6 +93,8 @@ class Plan(Frozen):
         Whether the network has a channel for background and each plain label, of which the
         highest wins, or one for each region of the labels, above 0 where the region is; masks
         are then painted region by region, see :meth:`medseg.labels.LabelSet.painted`.
+    swap : tuple of (int, int)
+        Values of labels that changed places when left and right were mirrored.
     """
 
     format: Literal[1] = 1
@@ -105,11 +107,20 @@ class Plan(Frozen):
     labels: LabelSet
     mirror_axes: tuple[int, ...] = (0, 1, 2)
     outputs: Literal["classes", "regions"] = "classes"
+    swap: tuple[tuple[int, int], ...] = ()
 
     @model_validator(mode="after")
     def _regions_can_be_painted(self) -> Plan:
         if self.outputs == "regions":
             self.labels.painted()
+        return self
+
+    @model_validator(mode="after")
+    def _swaps_labels(self) -> Plan:
+        swapped = [value for pair in self.swap for value in pair]
+        known = {label.value for label in self.labels.plain}
+        if not set(swapped) <= known or len(set(swapped)) < len(swapped):
+            raise ValueError(f"swap {self.swap} does not pair labels, each once")
         return self
 
     @model_validator(mode="after")
@@ -129,11 +140,13 @@ class Plan(Frozen):
     def hash(self) -> str:
         """SHA-256 of the plan's canonical JSON, in hex.
 
-        ``outputs`` is younger than the format and counts only where it is not the default.
+        ``outputs`` and ``swap`` are younger than the format and count only where they are used.
         """
         content = self.model_dump(mode="json")
         if self.outputs == "classes":
             del content["outputs"]
+        if not self.swap:
+            del content["swap"]
         canonical = json.dumps(content, sort_keys=True, allow_nan=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 

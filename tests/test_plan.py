@@ -32,6 +32,7 @@ def test_a_plan_comes_back_from_json_with_its_hash():
         ({"orientation": "RAR"}, "orientation"),
         ({"channels": []}, "channels"),
         ({"colour": "red"}, "colour"),
+        ({"swap": [[1, 2]]}, "swap"),
     ],
 )
 def test_a_wrong_field_is_named(change, words):
@@ -56,3 +57,10 @@ def test_outputs_count_in_the_hash_only_where_they_are_not_classes():
 def test_regions_that_cannot_be_painted_are_refused():
     with pytest.raises(PlanRefused, match="not shared: 1"):
         plan_from({**PLAN.model_dump(mode="json"), "outputs": "regions"})
+
+
+def test_a_plan_of_before_sides_were_swapped_reads_and_keeps_its_hash():
+    old = PLAN.model_dump(mode="json")
+    del old["swap"]
+    assert plan_from(old).swap == ()
+    assert plan_from(old).hash == PLAN.hash

@@ -1,40 +1,55 @@
-"""Which augmentations a training uses, in which order."""
+"""A row of augmentations, and the patch that comes out of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from medseg.augmentation.intensity import (
-    Brightness,
-    Contrast,
-    Gamma,
-    GaussianBlur,
-    GaussianNoise,
-    Intensity,
-    LowResolution,
-)
-from medseg.augmentation.spatial import Patch, Spatial, cut
-from medseg.errors import PlanRefused
+from medseg.augmentation.elastic import Elastic
+from medseg.augmentation.frame import Frame
+from medseg.augmentation.intensity import Intensity
+from medseg.augmentation.sampling import cut
+from medseg.augmentation.spatial import Spatial
 
-RECIPES = ("default", "light", "none")
+
+class InPlane(Protocol):
+    """Changes image and classes together, slice by slice along the first axis."""
+
+    def draw(self, rng: np.random.Generator) -> int:
+        """Draw the seed of one application."""
+        ...
+
+    def apply(
+        self, image: np.ndarray, classes: np.ndarray, drawn: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return new ``(C, I, J, K)`` float32 and ``(I, J, K)`` of the type of ``classes``."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A spatial augmentation and a row of intensity ones, applied channel by channel."""
+    """Where a patch is taken from, and what is done to its values, in order.
 
+    Attributes
+    ----------
+    frame : Frame
+    spatial : Spatial
+    intensities : tuple of Intensity
+    elastic : Elastic or None
+    in_plane : InPlane or None
+        Comes after the sampling and before the intensities.
+    """
+
+    frame: Frame
     spatial: Spatial
     intensities: tuple[Intensity, ...] = ()
+    elastic: Elastic | None = None
+    in_plane: InPlane | None = None
 
     def patch(
-        self,
-        image: np.ndarray,
-        classes: np.ndarray,
-        centre: np.ndarray,
-        patch: Patch,
-        rng: np.random.Generator,
+        self, image: np.ndarray, classes: np.ndarray, centre: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return an augmented patch of a stored case.
 
@@ -44,8 +59,6 @@ class Recipe:
         classes : (I, J, K) unsigned integer array
         centre : (3,) array
             Voxel of the case that comes to the middle of the patch.
-        patch : (int, int, int)
-            Size in voxels.
         rng : Generator
             Draws everything; the same state gives the same patch.
 
@@ -53,52 +66,25 @@ class Recipe:
         -------
         (i, j, k, C) float32 array, (i, j, k) integer array
         """
-        placement = self.spatial.draw(rng)
-        channels = [cut(image[..., c], centre, placement, patch) for c in range(image.shape[-1])]
-        for intensity in self.intensities:
-            for number, channel in enumerate(channels):
-                if rng.random() < intensity.probability:
-                    channels[number] = intensity.apply(channel, intensity.draw(rng))
-        return np.stack(channels, axis=-1), cut(classes, centre, placement, patch)
+        placement = self.spatial.draw(rng, self.frame, self.elastic)
+        channels, numbers = cut(image, classes, centre, placement, self.frame.patch)
+        if self.frame.side_axis is not None and placement.flips[self.frame.side_axis]:
+            numbers = _swapped(numbers, self.frame.swap)
+        if self.in_plane is not None:
+            channels, numbers = self.in_plane.apply(channels, numbers, self.in_plane.draw(rng))
+        for step in self.intensities:
+            if rng.random() < step.probability:
+                for number, drawn in enumerate(step.draw(rng, len(channels))):
+                    if drawn is not None:
+                        channels[number] = step.apply(channels[number], drawn, flat=self.frame.flat)
+        return np.moveaxis(channels, 0, -1), numbers
 
 
-def recipe(
-    name: str, spacing: tuple[float, float, float], patch: Patch, mirror_axes: tuple[int, ...]
-) -> Recipe:
-    """Return a recipe by name: ``default`` (nnU-Net's), ``light`` or ``none``.
-
-    ``light`` leaves out what a small network has no time to learn to undo: blur, brightness,
-    contrast, low resolution and inverted gamma.
-
-    A patch more than three times longer than thick, and any 2-D one, is turned in its plane
-    only, by any angle.
-
-    Raises
-    ------
-    PlanRefused
-        ``recipe-unknown``.
-    """
-    if name not in RECIPES:
-        raise PlanRefused(
-            "recipe-unknown", f"There is no recipe {name!r}", do=f"Use one of {RECIPES}"
-        )
-    if name == "none":
-        still = Spatial(spacing, rotate_probability=0, scale_probability=0, mirror_axes=())
-        return Recipe(still)
-    flat = max(patch) > 3 * patch[0]
-    degrees = (180.0, 0.0, 0.0) if flat else (30.0, 30.0, 30.0)
-    spatial = Spatial(spacing, degrees, mirror_axes=mirror_axes)
-    if name == "light":
-        return Recipe(spatial, (GaussianNoise(), Gamma(0.3)))
-    return Recipe(
-        spatial,
-        (
-            GaussianNoise(),
-            GaussianBlur(),
-            Brightness(),
-            Contrast(),
-            LowResolution(),
-            Gamma(0.1, inverted=True),
-            Gamma(0.3),
-        ),
-    )
+def _swapped(classes: np.ndarray, pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
+    """Return class numbers with those of each pair in each other's place."""
+    if not pairs:
+        return classes
+    table = np.arange(np.iinfo(classes.dtype).max + 1, dtype=classes.dtype)
+    for one, other in pairs:
+        table[[one, other]] = other, one
+    return table[classes]

@@ -39,6 +39,7 @@ class Options:
     postprocess: bool = True
     resume: bool = False
     overwrite: bool = False
+    mirror: bool = False
 
 
 def segment(
@@ -53,6 +54,7 @@ def segment(
     precision: Precision = "f32",
     strict_modality: bool = False,
     postprocess: bool = True,
+    mirror: bool = False,
     resume: bool = False,
     overwrite: bool = False,
     cache: Path | None = None,
@@ -85,6 +87,8 @@ def segment(
         Refuse a scan of another modality than the model's.
     postprocess : bool
         Take the steps of post-processing that the model brings along.
+    mirror : bool
+        Average over mirrored tiles, see :meth:`medseg.Segmenter.predict`.
     resume : bool
         Leave alone what an earlier run finished with the same input, model and options.
     overwrite : bool
@@ -103,7 +107,7 @@ def segment(
         Before anything was segmented, or from a single scan.
     """
     started = time.perf_counter()
-    options = Options(_checked(formats), strict_modality, postprocess, resume, overwrite)
+    options = Options(_checked(formats), strict_modality, postprocess, resume, overwrite, mirror)
     package = find(model)
     if series is not None:
         parse_rule(series)  # a typing error should not cost a walk
@@ -124,6 +128,7 @@ def segment(
             "formats": list(options.formats),
             "strict_modality": strict_modality,
             **({} if postprocess else {"postprocess": False}),  # as records before it say nothing
+            **({"mirror": True} if mirror else {}),  # absent in records of earlier versions
         }
         outcomes: list[Outcome] = []
         complete = False
@@ -200,6 +205,7 @@ def _done(
         progress=progress,
         strict_modality=options.strict_modality,
         postprocess=options.postprocess,
+        mirror=options.mirror,
     )
     clock = time.perf_counter()
     with whole_folder(folder) as aside:

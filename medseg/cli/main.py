@@ -27,6 +27,7 @@ COMMANDS = {
     "plan": ("medseg.cli.plan", "Plan a training: what, why, and what it will cost."),
     "check": ("medseg.cli.check", "Report all that is odd about a data set, case by case."),
     "prepare": ("medseg.cli.prepare", "Prepare the cases of a training, all at once or resumed."),
+    "preview": ("medseg.cli.preview", "Draw what the network will see: augmented patches."),
     "train": ("medseg.cli.train", "Train a model as a config says."),
     "ensemble": ("medseg.cli.ensemble", "Pack several models as one that averages them."),
     "find-best": ("medseg.cli.find_best", "Choose models and post-processing by their folds."),

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from medseg.findings import Finding
 
 _TOLD = (  # though no warnings
-    "seg-needs-dicom", "seg-needs-images", "no-finding", "series-chosen", "codes-private"
+    "seg-needs-dicom", "seg-needs-images", "no-finding", "series-chosen", "codes-private",
+    "mirrored",
 )  # fmt: skip
 
 

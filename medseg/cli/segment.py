@@ -61,6 +61,8 @@ class Formats(click.ParamType[tuple[str, ...]]):
 @click.option("--strict-modality", is_flag=True, help="Refuse a modality not the model's.")
 @click.option("--postprocess/--no-postprocess", default=True,
               help="Whether to take the model's steps of post-processing.")  # fmt: skip
+@click.option("--tta", "mirror", is_flag=True,
+              help="Average over mirrored tiles: takes 2, 4 or 8 times as long.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Skip what is whole from an earlier, equal run.")
 @click.option("--overwrite", is_flag=True, help="Replace earlier results.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")

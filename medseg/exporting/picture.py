@@ -50,7 +50,7 @@ Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True, slots=True)
-class _Plane:
+class Plane:
     """One row of the sheet, cut from an array whose axes run to the left, back and head."""
 
     name: str
@@ -62,10 +62,10 @@ class _Plane:
 
 
 # Radiological convention: the patient's right is on the left; sagittal slices face left.
-_PLANES = (
-    _Plane("axial", 2, 0, 1, False, ("R", "L", "A", "P")),
-    _Plane("coronal", 1, 0, 2, True, ("R", "L", "H", "F")),
-    _Plane("sagittal", 0, 1, 2, True, ("A", "P", "H", "F")),
+PLANES = (
+    Plane("axial", 2, 0, 1, False, ("R", "L", "A", "P")),
+    Plane("coronal", 1, 0, 2, True, ("R", "L", "H", "F")),
+    Plane("sagittal", 0, 1, 2, True, ("A", "P", "H", "F")),
 )
 
 
@@ -133,10 +133,10 @@ def drawn(volume: Volume, labels: LabelMap, reference: LabelMap | None = None) -
     occupied = _occupied(shown)
     field = _field(occupied, geometry)
     window = window_of(scan[field], shown[field], volume.modality)
-    painter = _Painter(scan, mask, second, geometry, window, _colours(labels.labels))
+    painter = _Painter(scan, mask, second, geometry, window, colours_of(labels.labels))
     extent = [s * (f.stop - f.start) for s, f in zip(geometry.spacing, field, strict=True)]  # mm
     scale = TILE / max(extent)  # pixels per mm, one for all tiles
-    heights = [max(1, round(extent[plane.vertical] * scale)) for plane in _PLANES]
+    heights = [max(1, round(extent[plane.vertical] * scale)) for plane in PLANES]
 
     legend = _legend(labels, reference)
     lines = min(LEGEND_LINES, len(legend))
@@ -145,7 +145,7 @@ def drawn(volume: Volume, labels: LabelMap, reference: LabelMap | None = None) -
     sheet = Image.new("RGB", (width, height), BACKGROUND)
     _draw_header(sheet, volume, window, _remark(mask, second))
     top = MARGIN + HEADER
-    for plane, tile_height in zip(_PLANES, heights, strict=True):
+    for plane, tile_height in zip(PLANES, heights, strict=True):
         chosen = _chosen(occupied[plane.across], geometry.shape[plane.across])
         for column in range(SLICES):
             corner = (MARGIN + column * (TILE + GAP), top)
@@ -184,7 +184,7 @@ class _Painter:
     window: tuple[float, float]
     colours: np.ndarray  # (values, 3)
 
-    def tile(self, plane: _Plane, index: int, field: Box, scale: float) -> Image.Image:
+    def tile(self, plane: Plane, index: int, field: Box, scale: float) -> Image.Image:
         """Return one slice with outlines and a breath of fill, at so many pixels a mm."""
         at = list(field)
         at[plane.across] = slice(index, index + 1)
@@ -199,14 +199,14 @@ class _Painter:
         base = Image.fromarray(shades).resize((width, height), Image.Resampling.BICUBIC)
         pixels = np.ix_(_nearest(height, len(values)), _nearest(width, values.shape[1]))
         values = values[pixels]
-        opacity = np.where(_outline(values), 1.0, FILL * (values > 0))[..., None]  # (h, w, 1)
+        opacity = np.where(outline(values), 1.0, FILL * (values > 0))[..., None]  # (h, w, 1)
         mixed = np.asarray(base)[..., None] * (1 - opacity) + self.colours[values] * opacity
         if second is not None:
-            mixed[_outline(second[pixels])] = SECOND
+            mixed[outline(second[pixels])] = SECOND
         return Image.fromarray(mixed.astype(np.uint8))
 
     @staticmethod
-    def _upright(piece: np.ndarray, plane: _Plane) -> np.ndarray:
+    def _upright(piece: np.ndarray, plane: Plane) -> np.ndarray:
         """Return a slice as rows from the top and columns from the left."""
         flat = piece.squeeze(plane.across).T  # (vertical, horizontal): the axes are in order
         return flat[::-1] if plane.upward else flat
@@ -216,7 +216,7 @@ def _nearest(pixels: int, voxels: int) -> np.ndarray:
     return ((np.arange(pixels) + 0.5) * (voxels / pixels)).astype(int)
 
 
-def _outline(values: np.ndarray) -> np.ndarray:
+def outline(values: np.ndarray) -> np.ndarray:
     """Return which pixels of a label touch another value; the edge of a tile is none."""
     framed = np.pad(values, 1, mode="edge")
     edge = np.zeros(values.shape, bool)
@@ -225,7 +225,7 @@ def _outline(values: np.ndarray) -> np.ndarray:
     return edge & (values > 0)
 
 
-def _colours(labels: LabelSet) -> np.ndarray:
+def colours_of(labels: LabelSet) -> np.ndarray:
     """Return a table of colours by value; labels that share one get others of the palette."""
     table = np.zeros((max(labels.values) + 1, 3))
     taken: set[tuple[int, int, int]] = set()
@@ -273,7 +273,7 @@ def _number(to_lps: AxisMap, axis: int, index: int, geometry: Geometry) -> int:
 
 
 @cache
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Return DejaVu Sans, which comes with matplotlib; Pillow's own font is ASCII only."""
     matplotlib = find_spec("matplotlib")  # found, not imported
     for folder in (matplotlib.submodule_search_locations or ()) if matplotlib else ():
@@ -298,19 +298,19 @@ def _draw_header(
 ) -> None:
     draw = ImageDraw.Draw(sheet)
     title = _short(" · ".join(filter(None, (volume.source.case, volume.modality))), 70)
-    draw.text((MARGIN, MARGIN - 4), title, TEXT, _font(20))
+    draw.text((MARGIN, MARGIN - 4), title, TEXT, font(20))
     grid = " × ".join(map(str, volume.geometry.shape))
     spacing = " × ".join(f"{mm:.2f}" for mm in volume.geometry.spacing)
     facts = (f"grid {grid}   spacing {spacing} mm   axes {volume.geometry.orientation}   "
              f"window level {window[0]:.4g} width {window[1]:.4g}")  # fmt: skip
-    draw.text((MARGIN, MARGIN + 25), facts, FAINT, _font(13))
+    draw.text((MARGIN, MARGIN + 25), facts, FAINT, font(13))
     right = sheet.width - MARGIN
-    draw.text((right, MARGIN), "research use only", LETTER, _font(15), anchor="ra")
-    draw.text((right, MARGIN + 24), remark, TEXT, _font(15), "ra")
+    draw.text((right, MARGIN), "research use only", LETTER, font(15), anchor="ra")
+    draw.text((right, MARGIN + 24), remark, TEXT, font(15), "ra")
 
 
 def _draw_letters(
-    sheet: Image.Image, corner: tuple[int, int], height: int, plane: _Plane, caption: str
+    sheet: Image.Image, corner: tuple[int, int], height: int, plane: Plane, caption: str
 ) -> None:
     draw = ImageDraw.Draw(sheet)
     left, top = corner
@@ -318,8 +318,8 @@ def _draw_letters(
     places = ((left + 5, middle, "lm"), (left + TILE - 5, middle, "rm"),
               (centre, top + 3, "ma"), (centre, top + height - 3, "md"))  # fmt: skip
     for letter, (x, y, anchor) in zip(plane.letters, places, strict=True):
-        draw.text((x, y), letter, LETTER, _font(13), anchor, stroke_width=2, stroke_fill=SHADOW)
-    draw.text((left + 5, top + 4), caption, TEXT, _font(11), stroke_width=2, stroke_fill=SHADOW)
+        draw.text((x, y), letter, LETTER, font(13), anchor, stroke_width=2, stroke_fill=SHADOW)
+    draw.text((left + 5, top + 4), caption, TEXT, font(11), stroke_width=2, stroke_fill=SHADOW)
 
 
 def _draw_ruler(sheet: Image.Image, corner: tuple[int, int], scale: float) -> None:
@@ -330,7 +330,7 @@ def _draw_ruler(sheet: Image.Image, corner: tuple[int, int], scale: float) -> No
     draw = ImageDraw.Draw(sheet)
     right, bottom = corner[0] - 8, corner[1] - 8
     draw.line((right - mm * scale, bottom, right, bottom), TEXT, 2)
-    draw.text((right, bottom - 3), f"{mm:g} mm", TEXT, _font(11), "rd",
+    draw.text((right, bottom - 3), f"{mm:g} mm", TEXT, font(11), "rd",
               stroke_width=2, stroke_fill=SHADOW)  # fmt: skip
 
 
@@ -338,7 +338,7 @@ def _legend(
     labels: LabelMap, reference: LabelMap | None = None
 ) -> list[tuple[tuple[int, ...] | None, str]]:
     """Return colour and words of each entry: labels in order, those that occur first."""
-    volumes, colours = labels.volumes_ml(), _colours(labels.labels).astype(int)
+    volumes, colours = labels.volumes_ml(), colours_of(labels.labels).astype(int)
     true = reference.volumes_ml() if reference is not None else volumes
     ordered = sorted(labels.labels.plain,
                      key=lambda label: max(volumes[label.name], true[label.name]) == 0)  # fmt: skip
@@ -375,4 +375,4 @@ def _draw_legend(
         x, y = MARGIN + (n // lines) * step, top + (n % lines) * LINE
         if colour is not None:
             draw.rectangle((x, y + 3, x + 15, y + 18), colour)
-        draw.text((x + 24, y + 2), words, TEXT if colour else FAINT, _font(14))
+        draw.text((x + 24, y + 2), words, TEXT if colour else FAINT, font(14))

@@ -23,7 +23,9 @@ from medseg.inference import tiles
 from medseg.inference.engines import Device, Engine, EngineName, Precision, choose
 from medseg.inference.machine import available_memory
 from medseg.inference.mask import Predicted, joined, mask_of, probabilities_of
+from medseg.inference.mirror import mirror_axes, mirrored
 from medseg.inference.postprocess import postprocessed
+from medseg.inference.tiles import Compute
 from medseg.models import ModelPackage, find
 from medseg.plan import Plan
 from medseg.preparing import prepare
@@ -102,6 +104,7 @@ class Segmenter:
         progress: Progress | None = None,
         strict_modality: bool = False,
         postprocess: bool = True,
+        mirror: bool = False,
     ) -> Result:
         """Segment a scan.
 
@@ -118,6 +121,10 @@ class Segmenter:
         postprocess : bool
             Take the package's steps of post-processing, if it has some; they change the mask
             and leave probabilities as they are.
+        mirror : bool
+            Average the logits of each tile over all mirrorings that training used, those of
+            paired left and right labels in each other's place: 2, 4 or 8 times the work. What
+            it did, or that the model allows none, is the finding ``mirrored``.
 
         Returns
         -------
@@ -134,10 +141,12 @@ class Segmenter:
         """
         plan, onto = self.package.plan, volume.geometry
         findings = (*volume.findings, *self.findings, *self._checked(volume, strict_modality))
+        if mirror:
+            findings = (*findings, _mirror_finding(plan))
         needed = memory_of(volume, self.package, probabilities=probabilities)
         _check_memory(needed, available_memory())
         timings: dict[str, float] = {}
-        predicted = self.logits(volume, timings=timings, progress=progress)
+        predicted = self.logits(volume, mirror=mirror, timings=timings, progress=progress)
         with _timed(timings, "restore"):
             labels = LabelMap(mask_of(predicted, onto, plan), onto, plan.labels)
             shares = probabilities_of(predicted, onto, plan) if probabilities else None
@@ -154,6 +163,7 @@ class Segmenter:
         self,
         volume: Volume,
         *,
+        mirror: bool = False,
         timings: dict[str, float] | None = None,
         progress: Progress | None = None,
     ) -> tuple[Predicted, ...]:
@@ -172,7 +182,9 @@ class Segmenter:
             with _timed(timings, "prepare"):
                 prepared = prepare(volume, plan)  # (I', J', K', C)
             with _timed(timings, "predict"):
-                engines = map(self._engine_of, networks)
+                engines: Iterable[Compute] = map(self._engine_of, networks)
+                if mirror:
+                    engines = (mirrored(engine, plan) for engine in engines)
                 logits = tiles.predict(engines, prepared.array, plan.patch, progress=report)
             if len(logits) != plan.output_channels:
                 raise EngineFailed(
@@ -323,6 +335,16 @@ def _extent_findings(
             f"{_mm(trained)}: it may mark things it never saw. Crop to the region it knows",
         )
     ]
+
+
+def _mirror_finding(plan: Plan) -> Finding:
+    axes = mirror_axes(plan)
+    if not axes:
+        return Finding("info", "mirrored", "The model was trained without mirroring: nothing to "
+                       "average over")  # fmt: skip
+    letters = " ".join(plan.orientation[axis] for axis in axes)
+    return Finding("info", "mirrored", f"Each tile is the mean of {2 ** len(axes)} mirrored ones "
+                   f"(axes {letters})")  # fmt: skip
 
 
 def _or(words: list[str]) -> str:

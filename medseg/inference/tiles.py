@@ -70,7 +70,7 @@ def memory_needed(shape: Shape, patch: Shape, channels: int, classes: int) -> in
     """
     padded = math.prod(max(size, side) for size, side in zip(shape, patch, strict=True))
     image = math.prod(shape) + (padded if padded > math.prod(shape) else 0)
-    tile = math.prod(patch) * (channels + 3 * classes + 1)  # two of its logits, and weights
+    tile = math.prod(patch) * (2 * channels + 4 * classes + 1)  # logits, weights, a mirrored one
     return 4 * (image * channels + padded * classes + tile)
 
 

@@ -10,10 +10,12 @@ from typing import Any
 
 import yaml
 
+from medseg.augmentation.sides import Mirroring, Pairs, mirroring
+from medseg.labels import Label, LabelSet
 from medseg.planning.budget import PRESETS
 from medseg.planning.configuration import LOW_RESOLUTION
 from medseg.planning.fingerprint import Fingerprint
-from medseg.planning.names import ends_told_apart, modality_of
+from medseg.planning.names import modality_of
 from medseg.planning.propose import LEAST_STEPS, Proposal
 from medseg.planning.speed import Speed
 
@@ -42,6 +44,7 @@ def as_config(
         "fold": 0,
         "folds": max(2, min(5, len(measured.cases))),
         "plan": _plan(proposal, measured),
+        **({"pairs": "none"} if proposal.request.nnunet else {}),
         **_schedule(proposal, speed),
         "precision": "auto",
         "card": _card(proposal, measured),
@@ -60,7 +63,7 @@ def _plan(proposal: Proposal, measured: Fingerprint) -> dict[str, Any]:
         "features": list(network.features),
         "kernels": [list(kernel) for kernel in network.topology.kernels],
         "strides": [list(stride) for stride in network.topology.strides],
-        "mirror_axes": _mirrored(proposal, measured),
+        "mirror_axes": list(_mirrored(proposal, measured).axes),
     }
 
 
@@ -70,13 +73,13 @@ def _channel(name: str) -> dict[str, str]:
             "normalisation": "clip" if modality == "CT" else "zscore"}  # fmt: skip
 
 
-def _mirrored(proposal: Proposal, measured: Fingerprint) -> list[int]:
+def _mirrored(proposal: Proposal, measured: Fingerprint) -> Mirroring:
     """Return the axes that may be mirrored; nnU-Net mirrors all of them."""
-    orientation, first = proposal.grid.orientation, 1 if proposal.which == "2d" else 0
-    told = "" if proposal.request.nnunet else ends_told_apart(measured.labels)
-    kept = {"R": "RL", "A": "AP", "S": "SI"}
-    letters = "".join(kept[axis] for axis in told)
-    return [axis for axis in range(first, 3) if orientation[axis] not in letters]
+    names = dict.fromkeys(measured.labels)
+    labels = LabelSet(tuple(Label(value, name) for value, name in enumerate(names, 1)))
+    first = 1 if proposal.which == "2d" else 0
+    pairs: Pairs = "none" if proposal.request.nnunet else "auto"
+    return mirroring(labels, proposal.grid.orientation, range(first, 3), pairs=pairs)
 
 
 def _schedule(proposal: Proposal, speed: Speed | None) -> dict[str, Any]:
@@ -223,10 +226,10 @@ def _why_features(proposal: Proposal) -> str:
 def _why_mirrored(proposal: Proposal, measured: Fingerprint) -> str:
     if proposal.request.nnunet:
         return "nnU-Net mirrors every axis, also where labels have a side"
-    told = ends_told_apart(measured.labels)
-    if told:
-        return f"labels tell the two ends of {' and '.join(told)} apart: those are not mirrored"
-    return "no label names a side"
+    mirrored = _mirrored(proposal, measured)
+    if mirrored.findings:
+        return "; ".join(finding.words for finding in mirrored.findings)
+    return "left and right labels change places" if mirrored.swap else "no label names a side"
 
 
 def as_yaml(config: dict[str, Any], choices: Iterable[Choice], heading: str) -> str:

@@ -1,9 +1,8 @@
-"""What the names of channels and labels tell: modality, and which axes may not be mirrored."""
+"""What the name of a channel tells: its modality."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 _WORDS = re.compile(r"[a-z0-9]+")
 _MODALITIES = {
@@ -11,11 +10,6 @@ _MODALITIES = {
     "MR": {"mr", "mri", "t1", "t1w", "t1c", "t1ce", "t1gd", "t2", "t2w", "flair", "adc", "dwi"},
     "PT": {"pt", "pet", "suv"},
     "US": {"us", "ultrasound"},
-}
-_ENDS = {  # pairs of words that tell the two ends of an axis apart
-    "R": (("left", "right"), ("l", "r"), ("lh", "rh")),
-    "A": (("anterior", "posterior"), ("ventral", "dorsal"), ("front", "back")),
-    "S": (("superior", "inferior"), ("upper", "lower"), ("cranial", "caudal")),
 }
 
 
@@ -32,20 +26,3 @@ def modality_of(channel: str) -> str:
     """
     words = set(_WORDS.findall(channel.lower()))
     return next((code for code, known in _MODALITIES.items() if words & known), "")
-
-
-def ends_told_apart(labels: Iterable[str]) -> str:
-    """Return the axes, of ``RAS``, whose ends the names of labels tell apart.
-
-    An axis counts when both words of a pair occur. Mirrored along it, a patch would show the
-    one structure where the other belongs.
-
-    Examples
-    --------
-    >>> ends_told_apart(["Left kidney", "Right kidney"]), ends_told_apart(["Tumour"])
-    ('R', '')
-    """
-    words = set(_WORDS.findall(" ".join(labels).lower().replace("_", " ")))
-    return "".join(
-        axis for axis, pairs in _ENDS.items() if any(words >= set(pair) for pair in pairs)
-    )

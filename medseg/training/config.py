@@ -19,7 +19,8 @@ from pydantic import (
     model_validator,
 )
 
-from medseg.augmentation.recipe import RECIPES
+from medseg.augmentation import recipe
+from medseg.errors import PlanRefused
 from medseg.files import whole_file
 from medseg.labels import Label
 from medseg.losses import LOSSES
@@ -88,7 +89,7 @@ class PlanConfig(Frozen):
     features: tuple[Count, ...] = Field(min_length=2, description="Channels of each stage")
     kernels: tuple[tuple[Count, ...], ...] | None = Field(None, description="3 everywhere")
     strides: tuple[tuple[Count, ...], ...] | None = Field(None, description="2 after stage one")
-    mirror_axes: tuple[Whole, ...] = (0, 1, 2)
+    mirror_axes: tuple[Annotated[Whole, Field(le=2)], ...] = (0, 1, 2)
     outputs: Literal["classes", "regions"] = Field(
         "classes", description="regions: a channel for each region of the labels, which may overlap"
     )
@@ -186,7 +187,12 @@ class TrainingConfig(Frozen):
     plan: PlanConfig
     loss: LossConfig = LossConfig(name="dice_cross_entropy")
     deep_supervision: bool = True
-    augmentation: str = "default"
+    pairs: Literal["auto", "none"] | tuple[tuple[Count, Count], ...] = Field(
+        "auto", description="Label values that change places when left and right are mirrored"
+    )
+    augmentation: str | dict[str, Any] | list[Any] = Field(
+        "default", description="A recipe's name, or steps by name with their parameters"
+    )
     batch: Count = Field(2, description="Patches that a step sees at once")
     accumulate: Count = Field(1, description="Steps whose gradients are summed into one update")
     epochs: Count = Field(1000, description="Of time_budget, where that is given, none is counted")
@@ -226,10 +232,15 @@ class TrainingConfig(Frozen):
             _one_of(told["name"], LOSSES)
         return told
 
-    @field_validator("augmentation")
-    @classmethod
-    def _recipe_exists(cls, name: str) -> str:
-        return _one_of(name, RECIPES)
+    @model_validator(mode="after")
+    def _augmentation_is_possible(self) -> TrainingConfig:
+        plan = self.plan
+        try:
+            recipe(self.augmentation, plan.spacing, plan.patch, plan.mirror_axes,
+                   channels=len(plan.channels))  # fmt: skip
+        except PlanRefused as refusal:
+            raise ValueError(str(refusal).removesuffix(".")) from refusal
+        return self
 
     @model_validator(mode="after")
     def _goes_together(self) -> TrainingConfig:

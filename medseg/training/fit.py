@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medseg.augmentation import recipe
+from medseg.augmentation.sides import class_pairs, mirroring, side_axis
 from medseg.datasets import Dataset, Fold, open_dataset, split
 from medseg.datasets.statistics import foreground_window
 from medseg.datasets.store import StoredCase, store_cases
 from medseg.errors import EngineFailed, PlanRefused
 from medseg.files import discard_parts, make_folder
+from medseg.findings import Finding
 from medseg.inference.machine import cores
 from medseg.labels import LabelSet
 from medseg.networks.loading import dtype_policy, load_keras
@@ -55,6 +57,7 @@ class Training:
     plan: Plan
     dataset: Dataset
     fold: Fold
+    findings: tuple[Finding, ...] = ()
 
     @property
     def identity(self) -> str:
@@ -71,7 +74,8 @@ def open_training(config: TrainingConfig) -> Training:
     InputRefused
         The data set is refused, see :func:`medseg.datasets.open_dataset`.
     PlanRefused
-        ``labels-differ``: config and data set name other values; ``channels-differ``.
+        ``labels-differ``: config and data set name other values; ``channels-differ``;
+        ``pairs-invalid``.
     """
     dataset = dataset_of(config)
     fold = fold_in(dataset, config)
@@ -96,6 +100,9 @@ def open_training(config: TrainingConfig) -> Training:
         "classes": len(labels.regions) if regions else labels.classes,
         **config.plan.network_arguments(),
     }
+    mirrored = mirroring(
+        labels, config.plan.orientation, config.plan.mirror_axes, config.plan.patch, config.pairs
+    )
     plan = Plan(
         orientation=config.plan.orientation,
         spacing=config.plan.spacing,
@@ -103,10 +110,11 @@ def open_training(config: TrainingConfig) -> Training:
         patch=config.plan.patch,
         network=Network(name=config.plan.network, arguments=arguments),
         labels=labels,
-        mirror_axes=config.plan.mirror_axes,
+        mirror_axes=mirrored.axes,
+        swap=mirrored.swap,
         outputs=config.plan.outputs,
     )
-    return Training(config, plan, dataset, fold)
+    return Training(config, plan, dataset, fold, mirrored.findings)
 
 
 def dataset_of(config: TrainingConfig) -> Dataset:
@@ -308,8 +316,15 @@ def _patches(
     chosen = [cases[name] for name in names if name in cases]
     return Patches(
         chosen,
-        recipe("none" if held_out else config.augmentation,
-               plan.spacing, plan.patch, plan.mirror_axes),
+        recipe(
+            "none" if held_out else config.augmentation,
+            plan.spacing,
+            plan.patch,
+            plan.mirror_axes,
+            side_axis=side_axis(plan.orientation),
+            swap=class_pairs(plan),
+            channels=len(plan.channels),
+        ),
         plan.patch,
         batch=config.batch,
         steps=config.validation_steps if held_out else config.steps,

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from medseg.augmentation import Recipe
-from medseg.augmentation.spatial import Patch
+from medseg.augmentation.frame import Patch
 from medseg.datasets.store import StoredCase
 from medseg.plan import Plan
 
@@ -91,7 +91,7 @@ class Patches(keras.utils.PyDataset):
         rng = np.random.default_rng((self.seed, self.epoch, index))
         case = self.cases[rng.integers(len(self.cases))]
         centre = _centre(case, self.patch, forced, rng)
-        return self.recipe.patch(case.image, case.classes, centre, self.patch, rng)
+        return self.recipe.patch(case.image, case.classes, centre, rng)
 
 
 def truth_table(dtype: np.dtype, plan: Plan | None = None) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import shutil
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ from medseg.training.config import TrainingConfig
 from medseg.training.fit import Training, fit, open_training, prepared_folder
 from medseg.training.progress import Progress, silent
 from medseg.training.validate import mean_dice, validate, write_scores
+
+log = logging.getLogger(__name__)
 
 
 def train(
@@ -59,6 +62,8 @@ def train(
     """
     out = Path(out)
     training = open_training(config)
+    for finding in training.findings:
+        log.warning("%s", finding)
     model, minutes = fit(training, out, resume=resume, callbacks=callbacks, progress=progress)
     pack = partial(
         write_package,

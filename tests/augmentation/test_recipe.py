@@ -1,123 +1,159 @@
-"""Augmentation: repeatable, image and labels together, labels stay labels."""
+"""A recipe: repeatable, image and labels together, said in a config and refused where wrong."""
+
+from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from medseg.augmentation import recipe
-from medseg.augmentation.intensity import (
-    Brightness,
-    Contrast,
-    Gamma,
-    GaussianBlur,
-    GaussianNoise,
-    LowResolution,
-)
-from medseg.augmentation.spatial import Spatial, cut
+from medseg.augmentation import RECIPES, STEPS, recipe
 from medseg.errors import PlanRefused
+from tests.augmentation.factory import make_case, make_patch
 
-ALL = [GaussianNoise(), GaussianBlur(), Brightness(), Contrast(), LowResolution(), Gamma(),
-       Gamma(inverted=True)]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def case():
-    classes = np.zeros((40, 30, 36), np.uint8)
-    classes[10:25, 8:20, 12:30] = 7
-    classes[28:35, 5:12, 3:9] = 2
-    image = classes[..., None].astype(np.float32) * 10
-    return image, classes
+CUBE = ((1, 1, 1), (8, 8, 8), (0, 1, 2))
 
 
-def patches(case, seed, name="default", patch=(24, 24, 24)):
-    steps = recipe(name, (1, 1, 1), patch, (0, 1, 2))
-    return steps.patch(*case, np.array([18, 14, 18]), patch, np.random.default_rng(seed))
-
-
-def test_the_same_seed_gives_the_same_patch(case):
-    for one, other in zip(patches(case, 5), patches(case, 5), strict=True):
+@pytest.mark.parametrize("told", ["default", {"recipe": "light", "elastic": {"probability": 1}}])
+def test_the_same_seed_gives_the_same_patch(told):
+    for one, other in zip(make_patch(told, 5), make_patch(told, 5), strict=True):
         assert np.array_equal(one, other)
-    assert not np.array_equal(patches(case, 5)[0], patches(case, 6)[0])
+    assert not np.array_equal(make_patch(told, 5)[0], make_patch(told, 6)[0])
 
 
-@pytest.mark.parametrize("name", ["default", "light"])
-def test_labels_stay_labels(case, name):
-    for seed in range(40):
-        assert set(np.unique(patches(case, seed, name)[1])) <= {0, 2, 7}
+@given(
+    st.sampled_from([*RECIPES, {"recipe": "default", "elastic": {"probability": 0.5}}]),
+    st.integers(0, 2**32),
+    st.tuples(st.integers(1, 20), st.integers(1, 40), st.integers(1, 40)),
+    st.tuples(*[st.integers(-20, 60)] * 3),
+)
+def test_any_patch_anywhere_is_finite_and_its_labels_stay_labels(told, seed, patch, centre):
+    image, classes = make_patch(told, seed, patch, centre=np.array(centre))
+    assert image.shape == (*patch, 1)
+    assert classes.shape == patch
+    assert image.dtype == np.float32
+    assert classes.dtype == np.uint8
+    assert np.isfinite(image).all()
+    assert set(np.unique(classes)) <= {0, 2, 7}
 
 
-def test_image_and_labels_move_together(case):
-    steps = Spatial((1, 1, 1), rotate_probability=1, scale_probability=1)
-    for seed in range(10):
-        placement = steps.draw(np.random.default_rng(seed))
-        image = cut(case[0][..., 0], np.array([18, 14, 18]), placement, (24, 24, 24))
-        classes = cut(case[1], np.array([18, 14, 18]), placement, (24, 24, 24))
-        inside = image == 70  # interpolated voxels at borders lie between the values
-        assert inside.sum() > 500
-        assert (classes[inside] == 7).all()
+def test_without_augmentation_a_patch_is_a_crop():
+    image, classes = make_patch("none", 1)
+    assert np.array_equal(classes, make_case()[1][6:30, 2:26, 6:30])
+    assert np.array_equal(image, make_case()[0][6:30, 2:26, 6:30])
 
 
-def test_without_augmentation_a_patch_is_a_crop(case):
-    image, classes = patches(case, 1, name="none")
-    assert np.array_equal(classes, case[1][6:30, 2:26, 6:30])
-    assert np.array_equal(image, case[0][6:30, 2:26, 6:30])
-
-
-def test_a_patch_over_the_edge_is_filled_with_zeros(case):
-    steps = recipe("none", (1, 1, 1), (24, 24, 24), ())
-    _, classes = steps.patch(*case, np.array([0, 0, 0]), (24, 24, 24), np.random.default_rng(0))
+def test_a_patch_over_the_edge_is_filled_with_zeros():
+    _, classes = make_patch("none", centre=np.array([0, 0, 0]))
     assert not classes[:12].any()
-    assert np.array_equal(classes[12:, 12:, 12:], case[1][:12, :12, :12])
+    assert np.array_equal(classes[12:, 12:, 12:], make_case()[1][:12, :12, :12])
 
 
-def test_rotation_is_in_millimetres():
-    # A round blob stays round in mm when turned on a grid of 1 x 1 x 3 mm; turned in voxels,
-    # which shears it, it differs by 0.5.
-    axes = np.meshgrid(np.arange(61), np.arange(61), np.arange(21), indexing="ij")
-    spacing = (1.0, 1.0, 3.0)
-    distance = np.sqrt(sum(((a - c) * s) ** 2 for a, c, s in
-                           zip(axes, (30, 30, 10), spacing, strict=True)))  # fmt: skip
-    blob = np.exp(-np.square(distance / 10) / 2).astype(np.float32)
-    steps = Spatial(spacing, rotate_probability=1, scale_probability=0, mirror_axes=())
-    placement = steps.draw(np.random.default_rng(3))
-    turned = cut(blob, np.array([30, 30, 10]), placement, (41, 41, 15))
-    assert np.abs(turned - blob[10:51, 10:51, 3:18]).max() < 0.03
-    assert np.abs(placement.matrix - np.eye(3)).max() > 0.1  # it did turn
+def test_a_case_is_never_changed():
+    case = make_case(2)
+    before = [one.copy() for one in case]
+    for seed in range(8):
+        make_patch("default", seed, case=case)
+    assert all(np.array_equal(one, other) for one, other in zip(case, before, strict=True))
 
 
-def test_mirroring_keeps_to_the_axes_it_is_told():
-    steps = Spatial((1, 1, 1), rotate_probability=0, scale_probability=0, mirror_axes=(1,))
-    flips = {steps.draw(np.random.default_rng(seed)).flips for seed in range(30)}
-    assert flips == {(False, False, False), (False, True, False)}
+@pytest.mark.parametrize("stored", [np.float16, np.int16])
+def test_a_case_stored_in_half_the_bytes_gives_the_same_patch(stored):
+    image, classes = make_case()
+    for seed in range(6):
+        np.testing.assert_array_equal(
+            make_patch(seed=seed, case=(image.astype(stored), classes))[0], make_patch(seed=seed)[0]
+        )
 
 
-@pytest.mark.parametrize("step", ALL, ids=lambda step: type(step).__name__)
-def test_intensity_changes_are_finite_repeatable_and_keep_the_type(step):
-    patch = np.random.default_rng(0).normal(size=(9, 8, 7)).astype(np.float32)
-    before = patch.copy()
-    drawn = step.draw(np.random.default_rng(1))
-    out = step.apply(patch, drawn)
-    assert out.shape == patch.shape
-    assert out.dtype == np.float32
-    assert np.isfinite(out).all()
-    assert not np.array_equal(out, patch)
-    assert np.array_equal(out, step.apply(patch, drawn))
-    assert np.array_equal(patch, before)
+def test_flipping_left_and_right_swaps_their_classes_and_no_other_axis_does():
+    crop, still = make_patch("none")[1], {"brightness": {"probability": 0}}
+    exchanged = np.array([0, 1, 7, 3, 4, 5, 6, 2], np.uint8)  # 2 and 7 in each other's place
+    flips = set()
+    for seed in range(24):
+        plain = make_patch(still, seed)[1]
+        told = make_patch(still, seed, side_axis=1, swap=((2, 7),))[1]
+        (axes,) = (axes for axes in product((False, True), repeat=3)
+                   if np.array_equal(np.flip(crop, np.flatnonzero(axes)), plain))  # fmt: skip
+        assert np.array_equal(told, exchanged[plain] if axes[1] else plain)
+        flips.add(axes)
+    assert len(flips) == 8
 
 
-@pytest.mark.parametrize("step", ALL, ids=lambda step: type(step).__name__)
-@pytest.mark.parametrize("value", [0, -3, 1e6])
-def test_a_constant_patch_stays_finite(step, value):
-    patch = np.full((9, 8, 7), value, np.float32)
-    assert np.isfinite(step.apply(patch, step.draw(np.random.default_rng(1)))).all()
+def test_the_value_of_ignored_voxels_is_left_alone_when_sides_are_swapped():
+    image, classes = make_case()
+    classes[0:8] = 255
+    for seed in range(6):
+        out = make_patch("light", seed, case=(image, classes), side_axis=0, swap=((2, 7),))[1]
+        assert set(np.unique(out)) <= {0, 2, 7, 255}
 
 
-def test_gamma_keeps_mean_and_deviation():
-    patch = np.random.default_rng(0).gamma(2, size=(20, 20, 20)).astype(np.float32)
-    out = Gamma().apply(patch, {"power": 1.4})
-    assert out.mean() == pytest.approx(patch.mean(), rel=1e-4)
-    assert out.std() == pytest.approx(patch.std(), rel=1e-4)
+def test_the_default_recipe_is_that_of_nnunet():
+    # batchgeneratorsv2 0.3.6 as nnunetv2 2.8.1's nnUNetTrainer.get_training_transforms calls it
+    made = recipe("default", *CUBE)
+    assert [(type(step).__name__, step.probability) for step in made.intensities] == [
+        ("GaussianNoise", 0.1), ("GaussianBlur", 0.2), ("Brightness", 0.15), ("Contrast", 0.15),
+        ("LowResolution", 0.25), ("Gamma", 0.1), ("Gamma", 0.3),
+    ]  # fmt: skip
+    noise, blur, brightness, contrast, coarse, inverted, gamma = made.intensities
+    assert noise.deviation == (0, 0.1)
+    assert (blur.sigmas, blur.channel_probability) == ((0.5, 1), 0.5)
+    assert brightness.factors == contrast.factors == (0.75, 1.25)
+    assert (coarse.factors, coarse.channel_probability) == ((0.5, 1), 0.5)
+    assert (inverted.inverted, gamma.inverted) == (True, False)
+    assert inverted.powers == gamma.powers == (0.7, 1.5)
+    assert (made.spatial.rotate_probability, made.spatial.scale_probability) == (0.2, 0.2)
+    assert made.spatial.scales == (0.7, 1.4)
+    assert made.elastic is None
 
 
-def test_an_unknown_recipe_is_refused():
-    with pytest.raises(PlanRefused, match="no recipe 'wild'"):
-        recipe("wild", (1, 1, 1), (8, 8, 8), ())
+def test_a_mapping_changes_a_recipe_and_keeps_the_rest():
+    told = {"recipe": "default", "gamma": {"probability": 0.5}, "contrast": "none",
+            "elastic": {"intervals": [3, 4]}}  # fmt: skip
+    made = recipe(told, *CUBE)
+    kinds = [type(step).__name__ for step in made.intensities]
+    assert "Contrast" not in kinds
+    assert len(kinds) == 6
+    assert made.intensities[-1].probability == 0.5
+    assert made.intensities[-1].powers == (0.7, 1.5)
+    assert made.elastic.intervals == (3, 4)
+
+
+def test_a_list_keeps_its_order_and_may_name_a_step_twice():
+    told = ["gamma", {"gaussian_noise": {"deviation": [0, 0.3]}}, "gamma"]
+    made = recipe(told, *CUBE)
+    assert [type(step).__name__ for step in made.intensities] == ["Gamma", "GaussianNoise", "Gamma"]
+    assert made.intensities[1].deviation == (0, 0.3)
+    assert made.spatial.rotate_probability == 0
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_every_step_can_be_asked_for_alone(name):
+    image, classes = make_patch([{name: {}}], 3)
+    assert np.isfinite(image).all()
+    assert classes.any()
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ("defualt", "no recipe 'defualt'. Did you mean 'default'"),
+        ({"recipe": "wild"}, "no recipe 'wild'. Use one of default, light, none"),
+        ({"gausian_noise": {}}, "Did you mean 'gaussian_noise'"),
+        ({"gamma": {"power": [1, 2]}}, "no parameter of gamma 'power'. Did you mean 'powers'"),
+        ({"gamma": {"probability": 1.5}}, "gamma.probability: Input should be less than or equal"),
+        ({"gamma": {"powers": [2, 1]}}, "gamma.powers: the range begins at 2, above its end 1"),
+        ({"gaussian_blur": {"sigmas": [0, 1]}}, "gaussian_blur.sigmas.0: Input should be greater"),
+        ({"low_resolution": {"factors": [0, 1]}}, "low_resolution.factors.0: Input should be"),
+        ({"elastic": {"strength": [0.1, 0.9]}}, "elastic.strength.1: Input should be less"),
+        ({"spatial": {"degrees": float("nan")}}, "spatial.degrees"),
+        ({"gamma": 3}, "gamma: takes parameters by name"),
+        ([{"gamma": {}, "contrast": {}}], "each entry is a name, or one name"),
+        (["spatial", "spatial"], "spatial: comes twice"),
+    ],
+)
+def test_what_cannot_be_understood_is_refused_with_the_nearest_name(told, words):
+    with pytest.raises(PlanRefused) as refusal:
+        recipe(told, *CUBE)
+    assert refusal.value.code in ("augmentation-unknown", "augmentation-invalid")
+    assert words in str(refusal.value)

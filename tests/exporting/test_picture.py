@@ -110,7 +110,7 @@ def test_labels_are_outlined_in_their_colour_and_filled_faintly():
 
 def test_labels_that_share_a_colour_are_told_apart():
     same = LabelSet((Label(1, "A"), Label(2, "B"), Label(3, "C")))
-    assert len({tuple(row) for row in picture._colours(same)[1:].tolist()}) == 3
+    assert len({tuple(row) for row in picture.colours_of(same)[1:].tolist()}) == 3
 
 
 def test_slices_run_evenly_through_what_is_labelled():

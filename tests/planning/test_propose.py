@@ -144,12 +144,15 @@ def test_an_impossible_orientation_is_refused():
     ("labels", "nnunet", "mirrored"),
     [
         (("Tumour",), False, "SAR"),
-        (("Left kidney", "Right kidney"), False, "SA"),
+        (("Left kidney", "Right kidney"), False, "SAR"),
+        (("Left kidney", "Left adrenal"), False, "SA"),
         (("hippocampus_anterior", "hippocampus_posterior"), False, "SR"),
         (("Left kidney", "Right kidney"), True, "SAR"),
     ],
 )
-def test_axes_whose_ends_labels_tell_apart_are_not_mirrored(labels, nnunet, mirrored):
+def test_axes_whose_ends_labels_tell_apart_are_not_mirrored_unless_they_are_pairs(
+    labels, nnunet, mirrored
+):
     _, config, _ = configured(make_fingerprint(labels=labels), Request(nnunet=nnunet))
     orientation = config.plan.orientation
     assert "".join(orientation[axis] for axis in config.plan.mirror_axes) == mirrored

@@ -117,11 +117,13 @@ def test_the_policy_of_the_session_is_not_changed(config, tmp_path):
             "intended_use: Nothing.",
             r"tiny\.yaml:\d+: card\.intended_us: there is no such key; did you mean intended_use",
         ),
+        ("folds: 3", r"There is no parameter of gamma 'power'. Did you mean 'powers'"),
     ],
 )
 def test_a_wrong_value_is_named_with_file_line_and_key(config, text, words):
     wrong = {"epochs: 2": "epochs: 0", "features: [2, 4]": "features: [2, 4, 8, 16]",
              "precision: f32": "precision: int8", "name: tiny": "name: ../up",
+             "folds: 3": "folds: 3\naugmentation: {recipe: light, gamma: {power: [1, 2]}}",
              "intended_use: Nothing.": "intended_use: N.\n  intended_us: x"}[text]  # fmt: skip
     config.write_text(CONFIG.replace(text, wrong, 1))
     with pytest.raises(PlanRefused, match=words):
@@ -160,6 +162,25 @@ def test_labels_of_config_and_data_set_must_agree(config):
     config.write_text(CONFIG.replace("plan:", labels, 1))
     with pytest.raises(PlanRefused, match=r"names label values \(1,\), Made up has \(5,\)"):
         open_training(load_config(config))
+
+
+def test_sided_labels_are_swapped_in_training_or_the_axis_is_dropped(config):
+    alone = open_training(load_config(config))
+    assert (alone.plan.mirror_axes, alone.plan.swap, alone.findings) == ((0, 1, 2), (), ())
+    sided = CONFIG.replace("plan:", "labels: [{value: 5, name: Left lump}]\nplan:", 1)
+    config.write_text(sided)
+    dropped = open_training(load_config(config))
+    assert dropped.plan.mirror_axes == (1, 2)
+    assert [finding.code for finding in dropped.findings] == ["mirror-axis-dropped"]
+    assert open_training(load_config(config, ["pairs=none"])).plan.mirror_axes == (0, 1, 2)
+    with pytest.raises(PlanRefused, match="9 is no label"):
+        open_training(load_config(config, ["pairs=[[5, 9]]"]))
+
+
+def test_a_training_with_named_steps_and_albumentations_learns(config, tmp_path):
+    steps = "{gaussian_noise: {}, albumentations: [{Rotate: {p: 0.5}}]}"
+    model, _ = fit(open_training(load_config(config, [f"augmentation={steps}"])), tmp_path / "run")
+    assert all(np.isfinite(array).all() for array in weights(model).values())
 
 
 def test_batches_depend_on_seed_epoch_and_number_alone(config, tmp_path):
