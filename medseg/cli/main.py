@@ -24,6 +24,7 @@ COMMANDS = {
     "stats": ("medseg.cli.stats", "Measure a mask: volumes, diameters, intensities, lesions."),
     "demo": ("medseg.cli.demo", "Segment the demo scans and compare with the known truth."),
     "models": ("medseg.cli.models", "List models and show their cards."),
+    "filters": ("medseg.cli.filters", "Draw what the first layer of a network has learned."),
     "plan": ("medseg.cli.plan", "Plan a training: what, why, and what it will cost."),
     "train": ("medseg.cli.train", "Train a model as a config says."),
     "doctor": ("medseg.cli.doctor", "Check this installation, and that nothing flips or drifts."),

@@ -273,7 +273,7 @@ def _number(to_lps: AxisMap, axis: int, index: int, geometry: Geometry) -> int:
 
 
 @cache
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Return DejaVu Sans, which comes with matplotlib; Pillow's own font is ASCII only."""
     matplotlib = find_spec("matplotlib")  # found, not imported
     for folder in (matplotlib.submodule_search_locations or ()) if matplotlib else ():
@@ -298,15 +298,15 @@ def _draw_header(
 ) -> None:
     draw = ImageDraw.Draw(sheet)
     title = _short(" · ".join(filter(None, (volume.source.case, volume.modality))), 70)
-    draw.text((MARGIN, MARGIN - 4), title, TEXT, _font(20))
+    draw.text((MARGIN, MARGIN - 4), title, TEXT, font(20))
     grid = " × ".join(map(str, volume.geometry.shape))
     spacing = " × ".join(f"{mm:.2f}" for mm in volume.geometry.spacing)
     facts = (f"grid {grid}   spacing {spacing} mm   axes {volume.geometry.orientation}   "
              f"window level {window[0]:.4g} width {window[1]:.4g}")  # fmt: skip
-    draw.text((MARGIN, MARGIN + 25), facts, FAINT, _font(13))
+    draw.text((MARGIN, MARGIN + 25), facts, FAINT, font(13))
     right = sheet.width - MARGIN
-    draw.text((right, MARGIN), "research use only", LETTER, _font(15), anchor="ra")
-    draw.text((right, MARGIN + 24), remark, TEXT, _font(15), "ra")
+    draw.text((right, MARGIN), "research use only", LETTER, font(15), anchor="ra")
+    draw.text((right, MARGIN + 24), remark, TEXT, font(15), "ra")
 
 
 def _draw_letters(
@@ -318,8 +318,8 @@ def _draw_letters(
     places = ((left + 5, middle, "lm"), (left + TILE - 5, middle, "rm"),
               (centre, top + 3, "ma"), (centre, top + height - 3, "md"))  # fmt: skip
     for letter, (x, y, anchor) in zip(plane.letters, places, strict=True):
-        draw.text((x, y), letter, LETTER, _font(13), anchor, stroke_width=2, stroke_fill=SHADOW)
-    draw.text((left + 5, top + 4), caption, TEXT, _font(11), stroke_width=2, stroke_fill=SHADOW)
+        draw.text((x, y), letter, LETTER, font(13), anchor, stroke_width=2, stroke_fill=SHADOW)
+    draw.text((left + 5, top + 4), caption, TEXT, font(11), stroke_width=2, stroke_fill=SHADOW)
 
 
 def _draw_ruler(sheet: Image.Image, corner: tuple[int, int], scale: float) -> None:
@@ -330,7 +330,7 @@ def _draw_ruler(sheet: Image.Image, corner: tuple[int, int], scale: float) -> No
     draw = ImageDraw.Draw(sheet)
     right, bottom = corner[0] - 8, corner[1] - 8
     draw.line((right - mm * scale, bottom, right, bottom), TEXT, 2)
-    draw.text((right, bottom - 3), f"{mm:g} mm", TEXT, _font(11), "rd",
+    draw.text((right, bottom - 3), f"{mm:g} mm", TEXT, font(11), "rd",
               stroke_width=2, stroke_fill=SHADOW)  # fmt: skip
 
 
@@ -375,4 +375,4 @@ def _draw_legend(
         x, y = MARGIN + (n // lines) * step, top + (n % lines) * LINE
         if colour is not None:
             draw.rectangle((x, y + 3, x + 15, y + 18), colour)
-        draw.text((x + 24, y + 2), words, TEXT if colour else FAINT, _font(14))
+        draw.text((x + 24, y + 2), words, TEXT if colour else FAINT, font(14))

@@ -29,7 +29,7 @@ def thumbnail(path: Path) -> Image.Image:
         ``path-missing``, ``file-damaged``, and what :func:`medseg.read` raises.
     """
     if path.suffix.lower() in PICTURES:
-        return _fitted(_picture(path), (1.0, 1.0))
+        return _fitted(opened(path), (1.0, 1.0))
     volume = read(path)
     scan = volume.array if volume.array.ndim == 3 else volume.array[..., 0]
     to_lps = axes_towards(volume.geometry, "LPS")
@@ -44,7 +44,14 @@ def thumbnail(path: Path) -> Image.Image:
     return _fitted(Image.fromarray(shades), (plane[0], plane[1]))
 
 
-def _picture(path: Path) -> Image.Image:
+def opened(path: Path) -> Image.Image:
+    """Return a picture file as 8 bits, grey or RGB; more bits are put into a usual window.
+
+    Raises
+    ------
+    InputRefused
+        ``path-missing``, ``file-damaged``.
+    """
     try:
         with Image.open(path) as picture:
             if picture.mode.startswith("I") or picture.mode == "F":  # 16 bits and more
