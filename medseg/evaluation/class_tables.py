@@ -142,13 +142,16 @@ def _shares(row: Mapping[str, str], columns: Sequence[str]) -> np.ndarray | None
 
     One of two may be left out, since it is what the other leaves.
     """
+    told = [row.get(name, "") for name in columns]
     try:
-        given = [float(row[name]) if row.get(name) else np.nan for name in columns]
+        given = [float(text) for text in told if text]
     except ValueError:
         return None
+    if len(columns) == 2 and len(given) == 1:
+        given.insert(told.index(""), 1 - given[0])
+    if len(given) < len(columns):
+        return None
     shares = np.array(given)
-    if len(shares) == 2 and np.isnan(shares).sum() == 1:
-        shares[np.isnan(shares)] = 1 - np.nansum(shares)
     whole = shares.sum()
     if not (shares >= 0).all() or not abs(whole - 1) <= WITHIN:  # nan is neither
         return None

@@ -99,7 +99,8 @@ class Classification:
     @property
     def of_truth(self) -> np.ndarray:
         """The probability that each case's true class was given, ``(N,)``."""
-        return np.take_along_axis(self.probabilities, self.truth[:, None], axis=1)[:, 0]
+        of_truth = np.take_along_axis(self.probabilities, self.truth[:, None], axis=1)
+        return np.asarray(of_truth[:, 0])
 
     @property
     def confusion(self) -> np.ndarray:

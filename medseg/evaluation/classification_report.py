@@ -175,7 +175,7 @@ def _charts(result: Classification) -> list[dict[str, str]]:
         pair = result.truth == number, result.probabilities[:, number]
         roc.append(roc_curve(*pair))
         steps.append(precision_recall(*pair))
-    told = [] if not held else [
+    told: list[dict[str, str]] = [] if not held else [
         {"svg": charts.curves([_beside(one, "auc") for _, one in held],
                               [one.false_positive_rate for one in roc],
                               [one.sensitivity for one in roc],
@@ -205,9 +205,9 @@ def _beside(one: ClassScores, key: str) -> str:
     return f"{one.name}  {one.scores[key].value:.3f}"
 
 
-def _pictures(result: Classification) -> list[dict[str, str]]:
-    """Return the images of the surest errors; when there are few, of the least sure cases too."""
-    told = []
+def _pictures(result: Classification) -> list[dict[str, Any]]:
+    """Return the images of the cases whose true class got the least probability."""
+    told: list[dict[str, Any]] = []
     for n in np.argsort(result.of_truth, kind="stable"):
         path = result.images[n]
         if len(told) == PICTURES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -193,9 +194,10 @@ def drawn_filters(filters: Filters, name: str, seen: np.ndarray | None = None) -
     rows = [*_kernel_rows(filters.kernels[:shown]), *_probe_rows(filters.kernels[:shown])]
     bands = -(-shown // columns)
     width = max(2 * MARGIN + LABEL + columns * (TILE + GAP), 900)
-    across = (width - 2 * MARGIN + GAP) // (LARGE + GAP)
     maps = [] if seen is None else _maps(filters, shown, seen)
-    high = 0 if not maps else max(picture.height for picture in maps) + 22 + GAP
+    wide, high = (maps[0].width + 2 * GAP, maps[0].height + 22 + GAP) if maps else (1, 1)
+    wide = max(wide, 84)  # the words below need that
+    across = (width - 2 * MARGIN + 2 * GAP) // wide
     band = 30 + len(rows) * (TILE + GAP) + 22
     height = 96 + bands * band + (48 + -(-len(maps) // across) * high if maps else 0) + MARGIN
     sheet = Image.new("RGB", (width, height), BACKGROUND)
@@ -211,7 +213,7 @@ def drawn_filters(filters: Filters, name: str, seen: np.ndarray | None = None) -
         pen.text((MARGIN + 130, top + 4), words, FAINT, font(13))
         top += 34
         for n, picture in enumerate(maps):
-            corner = (MARGIN + n % across * (LARGE + GAP), top + n // across * high)
+            corner = (MARGIN + n % across * wide, top + n // across * high)
             sheet.paste(picture, corner)
             label = f"filter {filters.numbers[n - 1]}" if n else "image"
             pen.text((corner[0], corner[1] + picture.height + 3), label, FAINT, font(13))
@@ -268,12 +270,12 @@ def _inner(answer: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 
 def _maps(filters: Filters, shown: int, seen: np.ndarray) -> list[Image.Image]:
     """Return the image and what each filter makes of it, three axes as their middle slice."""
-    middle: tuple[int, ...] = ()
+    middle: tuple[Any, ...] = ()
     if seen.ndim == 4:  # no more slices than the kernel reaches
         half, centre = filters.kernels.shape[-1] // 2, seen.shape[-1] // 2
         start = max(0, centre - half)
         seen, middle = seen[..., start : centre + half + 1], (centre - start,)
-    first = seen[(0, ..., *middle)]
+    first = seen[0][(..., *middle)]
     low, high = np.percentile(first, (1, ROBUST))
     grey = np.clip((first - low) * (255 / max(float(high - low), 1e-6)), 0, 255).astype(np.uint8)
     pictures = [Image.fromarray(grey).convert("RGB")]

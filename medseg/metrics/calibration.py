@@ -54,7 +54,8 @@ def reliability(sure: np.ndarray, right: np.ndarray, bins: int = BINS) -> Reliab
     for row, value in zip(of_bin, (sure, right), strict=True):
         np.divide(np.bincount(place, value, bins), number, out=row, where=number > 0)
     gap = np.nansum(np.abs(of_bin[0] - of_bin[1]) * number)
-    return Reliability(float(gap / sure.size) if sure.size else np.nan, *of_bin, number)
+    ece = float(gap / sure.size) if sure.size else np.nan
+    return Reliability(ece, of_bin[0], of_bin[1], number)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -254,11 +255,11 @@ class Isotonic:
         given = np.asarray(probabilities, np.float64)
         if given.ndim == 1:
             (curve,) = self.curves
-            return np.interp(given, *curve)
+            return np.asarray(np.interp(given, *curve))
         columns = zip(given.T, self.curves, strict=True)
         mended = np.stack([np.interp(one, *curve) for one, curve in columns], axis=1)
         whole = mended.sum(axis=1, keepdims=True)
-        return np.divide(mended, whole, out=given.copy(), where=whole > 0)
+        return np.asarray(np.divide(mended, whole, out=given.copy(), where=whole > 0))
 
 
 def fit_isotonic(probabilities: np.ndarray, labels: np.ndarray) -> Isotonic:

@@ -369,9 +369,9 @@ def _tallies(truth: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarr
     positive, score = _binary(truth, score)
     order = np.argsort(-score, kind="stable")
     score, positive = score[order], positive[order]
-    last = np.flatnonzero(np.append(score[1:] != score[:-1], True)) if score.size else []
+    last = np.flatnonzero(np.append(score[1:] != score[:-1], [True] * min(1, score.size)))
     true = np.cumsum(positive, dtype=np.int64)[last]
-    return score[last], true, np.asarray(last, np.int64) + 1 - true
+    return score[last], true, last + 1 - true
 
 
 def _binary(truth: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
