@@ -94,7 +94,7 @@ class Classification:
     @property
     def predicted(self) -> np.ndarray:
         """The most probable class of each case, ``(N,)``."""
-        return self.probabilities.argmax(axis=1)
+        return np.asarray(self.probabilities.argmax(axis=1))
 
     @property
     def of_truth(self) -> np.ndarray:
