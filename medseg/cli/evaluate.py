@@ -1,4 +1,4 @@
-"""``medseg evaluate``: predictions against references, with a report to read."""
+"""``medseg evaluate``: predictions against references, masks or classes, with a report."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from medseg.evaluation import Evaluation, Options
+    from medseg.evaluation import Classification, Evaluation, Options
+    from medseg.evaluation.classification import Score
     from medseg.evaluation.statistics import Summary
 
 EPILOG = """\b
@@ -17,11 +18,17 @@ Examples:
   medseg evaluate results labelsTr --images imagesTr --labels LABELS.yaml -o evaluation
   medseg evaluate pairs.csv -o evaluation --tolerance 2 --lesions
   medseg evaluate results labelsTr -o evaluation --by scanner --table meta.csv
+  medseg evaluate --task classify predictions.csv labels.csv --images pictures -o evaluation
 
 \b
 PREDICTIONS and REFERENCES are folders with <case>.nii.gz, <case>.dcm (SEG or RTSTRUCT) or
 <case>/mask.nii.gz in them, single files, or a manifest: a CSV with the columns case,
 prediction, reference and, if you like, image, probabilities, patient and others.
+
+\b
+With --task classify both are tables: PREDICTIONS has the columns case and one of
+probabilities for each class (or case, label, probability), REFERENCES case, label and, if
+you like, patient or group, image and others.
 
 \b
 Writes OUT/cases.csv (a row a case and label), OUT/summary.json and OUT/report.html.
@@ -31,6 +38,8 @@ docs/evaluation.md says what each score means.
 
 POLICIES = ("medseg", "perfect", "infinite", "ignored")
 DIALECTS = ("medseg", "monai", "medpy")
+ON_SCREEN = ("auc", "sensitivity", "specificity", "precision")  # of each class
+SHOWN = 10  # classified cases without scores on the screen; the report has them all
 
 
 def judging(command: Any) -> Any:
@@ -66,14 +75,18 @@ def judging(command: Any) -> Any:
 @click.argument("references", required=False, type=click.Path(path_type=Path))
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path),
               help="Folder for the results; made if missing.")  # fmt: skip
+@click.option("--task", type=click.Choice(["segment", "classify"]), default="segment",
+              show_default=True, help="What was predicted: masks or classes.")  # fmt: skip
 @click.option("--by", metavar="COLUMN", help="Summarise by groups too: a column of the manifest "
               "or of --table, a DICOM attribute such as Manufacturer, or spacing.")  # fmt: skip
 @click.option("--missing-as-empty", is_flag=True,
               help="A missing prediction counts as one that found nothing.")  # fmt: skip
 @judging
+@click.pass_context
 def command(
-    predictions: Path, references: Path | None, out: Path, images: Path | None, by: str | None,
-    table: Path | None, overwrite: bool, as_json: bool, **choices: Any,
+    context: click.Context, predictions: Path, references: Path | None, out: Path, task: str,
+    images: Path | None, by: str | None, table: Path | None, overwrite: bool, as_json: bool,
+    **choices: Any,
 ) -> int:  # fmt: skip
     """Score PREDICTIONS against REFERENCES, case by case and label by label.
 
@@ -87,6 +100,10 @@ def command(
     from medseg.evaluation import evaluate
     from medseg.evaluation.tables import as_json as summary_json
 
+    if task == "classify":
+        _refuse_choices_of_masks(context, choices)
+        return _classes(predictions, references, as_json, out=out, images=images, by=by,
+                        table=table, overwrite=overwrite)  # fmt: skip
     with Report() as report:
         result = evaluate(
             predictions, references, out=out, images=images, options=options_of(**choices), by=by,
@@ -98,6 +115,75 @@ def command(
     else:
         show(result, out)
     return result.exit_status
+
+
+def _refuse_choices_of_masks(context: click.Context, choices: dict[str, Any]) -> None:
+    from click.core import ParameterSource
+
+    given = [
+        option.opts[0] for option in context.command.params
+        if option.name in choices
+        and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
+    ]  # fmt: skip
+    if given:
+        raise click.UsageError(f"{given[0]} says how masks are judged, not classes.")
+
+
+def _classes(
+    predictions: Path, references: Path | None, as_json: bool, *, out: Path, **more: Any
+) -> int:
+    from medseg.cli.console import print_json
+    from medseg.evaluation import evaluate_classes
+    from medseg.evaluation.classification_report import as_json as summary_json
+
+    if references is None:
+        raise click.UsageError("--task classify needs REFERENCES: a CSV with case and label.")
+    result = evaluate_classes(predictions, references, out=out, **more)
+    if as_json:
+        print_json({**summary_json(result), "out": str(out)})
+    else:
+        show_classes(result, out)
+    return result.exit_status
+
+
+def show_classes(result: Classification, out: Path) -> None:
+    """Print the scores of all classes, a row a class, the cases without scores, and where."""
+    from rich.table import Table
+
+    from medseg.cli.console import console
+    from medseg.evaluation.classification_report import OF_CLASS, OVERALL
+
+    terminal = console()
+    together = Table(box=None, pad_edge=False, show_header=False)
+    for column in OVERALL:
+        together.add_row(column.title, _score(result.overall[column.key], " "))
+    terminal.print(together)
+    terminal.print()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("class", overflow="fold")
+    columns = [column for column in OF_CLASS if column.key in ON_SCREEN]
+    for name in ("cases", *(column.title for column in columns)):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in result.by_class:
+        cells = [_score(one.scores[column.key], "\n") for column in columns]
+        table.add_row(one.name, str(one.cases), *cells)
+    terminal.print(table)
+    for case, refusal in result.refused[:SHOWN]:
+        terminal.print(f"{case}: {refusal} [{refusal.code}]", style="bold red")
+    if len(result.refused) > SHOWN:
+        terminal.print(f"and {len(result.refused) - SHOWN} more without scores", style="bold red")
+    for finding in result.findings:
+        terminal.print(f"{finding.level}: {finding.words} [{finding.code}]")
+    terminal.print(f"Value with 95 % interval of {len(result.cases)} of "
+                   f"{len(result.cases) + len(result.refused)} cases in {result.seconds:.1f} s; "
+                   f"read {out / 'report.html'}")  # fmt: skip
+
+
+def _score(one: Score, between: str) -> str:
+    if one.value != one.value:
+        return "-"
+    interval = f"{between}[{one.low:.3f}, {one.high:.3f}]" if one.low == one.low else ""
+    return f"{one.value:.3f}{interval}"
 
 
 def options_of(

@@ -24,6 +24,7 @@ COMMANDS = {
     "stats": ("medseg.cli.stats", "Measure a mask: volumes, diameters, intensities, lesions."),
     "demo": ("medseg.cli.demo", "Segment the demo scans and compare with the known truth."),
     "models": ("medseg.cli.models", "List models and show their cards."),
+    "filters": ("medseg.cli.filters", "Draw what the first layer of a network has learned."),
     "plan": ("medseg.cli.plan", "Plan a training: what, why, and what it will cost."),
     "check": ("medseg.cli.check", "Report all that is odd about a data set, case by case."),
     "prepare": ("medseg.cli.prepare", "Prepare the cases of a training, all at once or resumed."),

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 INK = "#010203"  # stands for the page's text colour, light or dark
 BLUE, ORANGE, GREY = "#3b8fc4", "#d07a1f", "#8a8f98"  # readable on white and on black
+COLOURS = (BLUE, ORANGE, "#3f9b6b", "#b45fa6", "#8c7a2e", "#c2504f")  # told apart in grey by DASHES
+DASHES = ("-", "--", ":")
+LEGEND = 12  # classes up to which each is named in a chart
 POINTS = 60  # cases up to which each is a dot beside its box; beyond, only the outliers are
 PANELS, COLUMNS = 24, 3  # of the volume charts
 
@@ -106,13 +109,13 @@ def _volume_panel(axes: Axes, name: str, reference: np.ndarray, predicted: np.nd
 
 
 def reliability(confidence: np.ndarray, accuracy: np.ndarray, weight: np.ndarray) -> str:
-    """Draw how often a voxel is right over how sure the network is; the dots' size is the share.
+    """Draw how often a network is right over how sure it is; the dots' size is the share.
 
     Parameters
     ----------
     confidence, accuracy, weight : (bins,) array
-        Mean probability, share that is right, and number of voxels of each bin; nan where a
-        bin is empty.
+        Mean probability, share that is right, and number of voxels or cases of each bin; nan
+        where a bin is empty.
     """
     with _style():
         figure, (axes,) = _figure(4.6, 4.2)
@@ -136,6 +139,65 @@ def free_response(false_positives: np.ndarray, sensitivity: np.ndarray) -> str:
         axes.set_xlim(left=0)
         axes.grid()
         return _svg(figure, salt="froc")
+
+
+def curves(
+    names: Sequence[str],
+    across: Sequence[np.ndarray],
+    up: Sequence[np.ndarray],
+    titles: tuple[str, str],
+    chance: Sequence[tuple[float, float]],
+) -> str:
+    """Draw a curve a class in the unit square, as steps' corners joined.
+
+    Parameters
+    ----------
+    names : sequence of str
+        With what stands beside them in the legend.
+    across, up : sequence of (T,) array
+        The points of each curve.
+    titles : (str, str)
+        Of both axes.
+    chance : sequence of points
+        Ends of the line that a score without information gives; empty for none.
+    """
+    with _style():
+        figure, (axes,) = _figure(5.2, 4.6)
+        if chance:
+            axes.plot(*zip(*chance, strict=True), color=GREY, linestyle="--", linewidth=1)
+        for number, (name, one, other) in enumerate(zip(names, across, up, strict=True)):
+            colour, dash = COLOURS[number % len(COLOURS)], DASHES[number // len(COLOURS) % 3]
+            axes.plot(one, other, color=colour, linestyle=dash, linewidth=1.6, label=_short(name))
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xlabel=titles[0], ylabel=titles[1])
+        axes.grid()
+        if len(names) <= LEGEND:
+            axes.legend(loc="best", fontsize=8, framealpha=0, edgecolor="none")
+        return _svg(figure, salt=titles[1])
+
+
+def confusion(names: Sequence[str], counts: np.ndarray) -> str:
+    """Draw how many cases of each true class (rows) were called what; shade is the row's share."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    shade = LinearSegmentedColormap.from_list("", [BLUE + "00", BLUE + "cc"])
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = 1.9 + 0.62 * len(names)
+    with _style():
+        figure, (axes,) = _figure(min(side + 0.8, 9.6), min(side, 8.8))
+        axes.pcolormesh(share, cmap=shade, vmin=0, vmax=1, edgecolors=GREY + "40", linewidth=0.6)
+        axes.invert_yaxis()
+        places = np.arange(len(names)) + 0.5
+        axes.set_xticks(places, [_short(name, 16) for name in names],
+                        rotation=0 if len(names) < 5 else 45)  # fmt: skip
+        axes.set_yticks(places, [_short(name, 16) for name in names])
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        if len(names) <= LEGEND:
+            for row, column in np.ndindex(counts.shape):
+                words = f"{counts[row, column]}\n{share[row, column]:.0%}"
+                axes.text(column + 0.5, row + 0.5, words, ha="center", va="center", fontsize=8)
+        axes.set(xlabel="called", ylabel="true class")
+        return _svg(figure, salt="confusion")
 
 
 def differences(

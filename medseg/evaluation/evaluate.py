@@ -16,14 +16,13 @@ from medseg.evaluation.statistics import bands
 from medseg.evaluation.tables import (
     CASES,
     LESIONS,
+    REPORT,
     SUMMARY,
     write_cases,
     write_lesions,
     write_summary,
 )
 from medseg.files import make_folder
-
-REPORT = "report.html"
 
 Progress = Callable[[int, int, str], None]
 """Called with cases done, all cases, and the case at work."""

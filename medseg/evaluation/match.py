@@ -14,6 +14,7 @@ MASKS = ("mask.nii.gz", "seg.dcm")  # in a case's folder, as medseg segment writ
 PROBABILITIES = "probabilities.nii.gz"
 FILES = ("prediction", "reference", "image", "probabilities")  # columns of a manifest
 LARGEST_BYTES = 64 << 20  # of a manifest
+COLUMNS = "the columns case, prediction, reference"
 _CHANNEL = "_0000"  # ends the names of images in nnU-Net's layout
 
 Side = dict[str, list[Path]]
@@ -209,8 +210,10 @@ def _placed(path: Path) -> Path:
     return _mask_in(path) if path.is_dir() else path
 
 
-def read_table(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+def read_table(path: Path, needs: str = COLUMNS) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield case and columns of each row of a CSV (or tab-separated) table.
+
+    ``needs`` says what a refusal asks for.
 
     Raises
     ------
@@ -219,17 +222,17 @@ def read_table(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """
     try:
         if path.stat().st_size > LARGEST_BYTES:
-            raise _bad_table(path, "it is larger than 64 MiB")
+            raise _bad_table(path, "it is larger than 64 MiB", needs)
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
-        raise _bad_table(path, str(reason).lower()) from None
+        raise _bad_table(path, str(reason).lower(), needs) from None
     first = text.partition("\n")[0]
     separator = max((",", ";", "\t"), key=first.count)
     rows = csv.DictReader(text.splitlines(), delimiter=separator)
     names = [name.strip().lower() for name in rows.fieldnames or ()]
     if "case" not in names:
-        raise _bad_table(path, "it has no column case")
+        raise _bad_table(path, "it has no column case", needs)
     rows.fieldnames = names
     try:
         for number, row in enumerate(rows, start=2):
@@ -237,13 +240,12 @@ def read_table(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
                     if name and isinstance(value, str | None)}  # fmt: skip
             case = told.pop("case")
             if not case:
-                raise _bad_table(path, f"row {number} names no case")
+                raise _bad_table(path, f"row {number} names no case", needs)
             yield case, told
     except csv.Error:
-        raise _bad_table(path, "it is no table") from None
+        raise _bad_table(path, "it is no table", needs) from None
 
 
-def _bad_table(path: Path, why: str) -> InputRefused:
+def _bad_table(path: Path, why: str, needs: str = COLUMNS) -> InputRefused:
     return InputRefused("manifest-invalid", f"The table {path.name} cannot be used: {why}",
-                        do="Give a CSV with the columns case, prediction, reference"
-                        )  # fmt: skip
+                        do=f"Give a CSV with {needs}")  # fmt: skip

@@ -91,7 +91,7 @@ class Evaluation:
     @property
     def groups(self) -> tuple[str, ...]:
         """Names of the groups, sorted."""
-        return tuple(sorted({case.group for case in self.done} - {""}, key=_by_number))
+        return tuple(sorted({case.group for case in self.done} - {""}, key=by_number))
 
     def values(self, label: int, score: str, cases: Sequence[Judged] | None = None) -> np.ndarray:
         """Return one score of one label in each case, nan where it does not count."""
@@ -116,7 +116,7 @@ class Evaluation:
         )  # fmt: skip
 
 
-def _by_number(group: str) -> tuple[bool, float, str]:
+def by_number(group: str) -> tuple[bool, float, str]:
     """Sort bands of numbers by their start, and words after them."""
     try:
         return (False, float(group.split()[0]), group)

@@ -12,6 +12,7 @@ import numpy as np
 
 LEVEL = 0.95
 RESAMPLES = 9999  # the 2.5 % points are then the 250th value from either end
+SCORE_RESAMPLES = 1000  # of scores that are no means: each is computed anew
 RANK_RESAMPLES = 1000  # as challengeR does (Wiesenfarth et al., Scientific Reports 2021)
 SEED = 12345
 _BLOCK = 1 << 20  # numbers resampled at once: 8 MB, however many cases there are
@@ -169,6 +170,54 @@ def _drawn(people: int, resamples: int, seed: int) -> np.ndarray:
         times[start : start + draws] = counts.reshape(draws, people)
     times.flags.writeable = False
     return times
+
+
+def resampled(
+    of: Callable[[np.ndarray], Sequence[float]],
+    whose: np.ndarray,
+    *,
+    about: Sequence[bool] = (),
+    resamples: int = SCORE_RESAMPLES,
+    seed: int = SEED,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the bootstrap interval at 95 % of scores that are no means of cases, as percentiles.
+
+    Resamples in which a score is nan (a class that was not drawn) do not count for it. Of one
+    patient nothing can be said: nan.
+
+    Parameters
+    ----------
+    of : callable
+        From numbers of cases, repeated as drawn, to the scores ``(S,)``.
+    whose : (N,) array of int
+        Number of each case's patient, from 0, none left out.
+    about : sequence of bool, optional
+        Scores whose interval is mirrored about the value, and not below 0: those that
+        resampling itself raises, as it does calibration errors.
+
+    Returns
+    -------
+    low, high : (S,) arrays
+    """
+    value = np.asarray(of(np.arange(len(whose))), float)
+    people = int(whose.max()) + 1
+    if people < 2:
+        return np.full_like(value, math.nan), np.full_like(value, math.nan)
+    cases_of = np.split(np.argsort(whose, kind="stable"), np.cumsum(np.bincount(whose))[:-1])
+    rng = np.random.default_rng(seed)
+    drawn = np.array(
+        [
+            of(np.concatenate([cases_of[one] for one in rng.integers(0, people, people)]))
+            for _ in range(resamples)
+        ]
+    )  # (resamples, S)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a score that is always nan
+        low, high = np.nanquantile(drawn, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)
+    mirrored = np.asarray(about, bool) if len(about) else np.zeros(value.shape, bool)
+    low, high = (np.where(mirrored, np.maximum(2 * value - far, 0), near)
+                 for near, far in ((low, high), (high, low)))  # fmt: skip
+    return np.where(np.isnan(value), np.nan, low), np.where(np.isnan(value), np.nan, high)
 
 
 @dataclass(frozen=True, slots=True)

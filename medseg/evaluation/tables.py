@@ -18,6 +18,7 @@ from medseg.files import whole_file, write_json
 from medseg.metrics import EMPTY_POLICIES, Detection
 
 CASES, SUMMARY, LESIONS = "cases.csv", "summary.json", "lesions.csv"
+REPORT = "report.html"
 FORMAT = 1
 FIRST = ("dice", "iou", "sensitivity", "precision", "specificity", "volume_ml", "reference_ml",
          "hd_mm", "hd95_mm", "assd_mm", "nsd_1mm")  # fmt: skip

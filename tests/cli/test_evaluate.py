@@ -78,3 +78,23 @@ def test_a_mask_is_measured_and_an_empty_label_is_told(medseg, tmp_path):
     assert liver["intensity"]["mean"] == 40
     assert (spleen["empty"], spleen["voxels"]) == (True, 0)
     assert "volume_ml" not in spleen
+
+
+def test_classes_are_evaluated_and_options_of_masks_refused(medseg, tmp_path):
+    (tmp_path / "p.csv").write_text("case,no,yes\na,0.9,0.1\nb,0.6,0.4\nc,0.3,0.7\nd,0.2,0.8\n")
+    (tmp_path / "r.csv").write_text("case,label\na,no\nb,yes\nc,yes\nd,yes\ne,no\n")
+    arguments = ("evaluate", "--task", "classify", tmp_path / "p.csv", tmp_path / "r.csv",
+                 "-o", tmp_path / "out")  # fmt: skip
+    status, out, _ = medseg(*arguments)
+    assert status == 6
+    assert "balanced accuracy  0.833" in out
+    assert "e: There is a true class and no prediction" in out
+    assert "4 of 5 cases" in out
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert files == {"cases.csv", "summary.json", "report.html"}
+    told = json.loads(medseg(*arguments, "--overwrite", "--json")[1])
+    assert told["confusion"] == [[1, 0], [1, 2]]
+    status, _, err = medseg(*arguments, "--overwrite", "--lesions")
+    assert (status, "--lesions says how masks are judged" in err) == (2, True)
+    status, _, err = medseg("evaluate", "--task", "classify", tmp_path / "p.csv", "-o", "x")
+    assert (status, "needs REFERENCES" in err) == (2, True)

@@ -1,0 +1,1 @@
+from tests.models.conftest import card, packed, plan, weights  # noqa: F401
