@@ -23,7 +23,6 @@ from medseg.inference import tiles
 from medseg.inference.engines import Device, Engine, EngineName, Precision, choose
 from medseg.inference.machine import available_memory
 from medseg.inference.mask import Predicted, joined, mask_of, probabilities_of
-from medseg.inference.postprocess import postprocessed
 from medseg.models import ModelPackage, find
 from medseg.plan import Plan
 from medseg.preparing import prepare
@@ -143,6 +142,8 @@ class Segmenter:
             shares = probabilities_of(predicted, onto, plan) if probabilities else None
         steps = self.package.postprocessing if postprocess else ()
         if steps:
+            from medseg.inference.postprocess import postprocessed  # SciPy, slow to import
+
             with _timed(timings, "postprocess"):
                 labels, changes = postprocessed(labels, steps)
             findings = (*findings, *changes)
