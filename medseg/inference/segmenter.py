@@ -24,7 +24,6 @@ from medseg.inference.engines import Device, Engine, EngineName, Precision, choo
 from medseg.inference.machine import available_memory
 from medseg.inference.mask import Predicted, joined, mask_of, probabilities_of
 from medseg.inference.mirror import mirror_axes, mirrored
-from medseg.inference.postprocess import postprocessed
 from medseg.inference.tiles import Compute
 from medseg.models import ModelPackage, find
 from medseg.plan import Plan
@@ -152,6 +151,8 @@ class Segmenter:
             shares = probabilities_of(predicted, onto, plan) if probabilities else None
         steps = self.package.postprocessing if postprocess else ()
         if steps:
+            from medseg.inference.postprocess import postprocessed  # SciPy, slow to import
+
             with _timed(timings, "postprocess"):
                 labels, changes = postprocessed(labels, steps)
             findings = (*findings, *changes)
