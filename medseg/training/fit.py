@@ -170,6 +170,7 @@ def _fitted(
 
     from medseg import networks
     from medseg.losses import loss
+    from medseg.networks.backbone_unet import load_encoder
     from medseg.training.checkpoint import Checkpoint, Done, load_checkpoint
     from medseg.training.sampler import Patches
     from medseg.training.schedule import optimizer_of
@@ -179,6 +180,8 @@ def _fitted(
     model = networks.build(
         plan.network.name, **plan.network.arguments, deep_supervision=config.deep_supervision
     )
+    if config.plan.encoder_weights is not None:
+        load_encoder(model, plan.network.arguments, config.plan.encoder_weights)
     scales = _output_scales(config, len(model.outputs))
     model.compile(
         optimizer=optimizer_of(config),
