@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from medseg.errors import PlanRefused
 from medseg.planning.topology import Sizes, Topology
@@ -167,9 +167,8 @@ def checked_kind(name: str) -> Kind:
     PlanRefused
         ``network-uncounted``.
     """
-    for kind in get_args(Kind):
-        if name == kind:
-            return kind
+    if name in get_args(Kind):
+        return cast(Kind, name)
     raise PlanRefused(
         "network-uncounted",
         f"The costs of {name} are not known, only those of {' and '.join(get_args(Kind))}",
