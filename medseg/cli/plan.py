@@ -167,13 +167,15 @@ def _completed(
 def _cost(planned: Planned, config: TrainingConfig) -> Cost:
     """Return what the training of a config costs, overrides included."""
     from medseg.planning.cost import Training, cost_of
-    from medseg.planning.memory import Architecture
+    from medseg.planning.memory import Architecture, checked_kind
     from medseg.planning.topology import Topology
 
     plan, request, chosen = config.plan, planned.proposal.request, planned.proposal.chosen.network
     arguments = plan.network_arguments()
     topology = Topology(tuple(arguments["kernels"]), tuple(arguments["strides"]))
-    network = Architecture(chosen.kind, topology, plan.features, chosen.channels, chosen.classes)
+    network = Architecture(
+        checked_kind(plan.network), topology, plan.features, chosen.channels, chosen.classes
+    )
     training = Training(
         network, plan.orientation, plan.spacing, plan.patch, config.batch, config.total_steps,
         share=1.0 if config.fold == "all" else 1 - 1 / config.folds,

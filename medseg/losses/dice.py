@@ -35,7 +35,8 @@ class SoftDice(keras.losses.Loss):
 
     def of(self, comparison) -> Tensor:
         """Return the loss of a comparison, ``(B,)`` or ``(1,)``."""
-        shared, true, predicted = sums(*comparison.foreground(), self.batch)
+        truth, probability = comparison.foreground()
+        shared, true, predicted = sums(truth, probability, self.batch)
         dice = (2 * shared + self.smooth) / (true + predicted + self.smooth)  # (B, C - 1)
         return 1 - ops.mean(dice, axis=-1)
 

@@ -46,8 +46,8 @@ class Tversky(keras.losses.Loss):
 
     def misses(self, y_true, y_pred):
         """Return one minus the index of each class, ``(B, C - 1)`` or ``(1, C - 1)``."""
-        foreground = compared(y_true, y_pred).foreground()
-        shared, true, predicted = sums(*foreground, self.batch)
+        truth, probability = compared(y_true, y_pred).foreground()
+        shared, true, predicted = sums(truth, probability, self.batch)
         wrong = self.alpha * (predicted - shared) + self.beta * (true - shared)
         return wrong / (shared + wrong + self.smooth)
 

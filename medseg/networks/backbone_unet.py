@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,9 @@ BACKBONES = {
 }  # fmt: skip
 
 
+BACKBONE = "resnet50"  # when a config names none
+
+
 def backbone_unet(
     *,
     channels: int,
@@ -69,7 +72,7 @@ def backbone_unet(
     features: Sequence[int],
     kernels: Sequence[Sequence[int]],
     strides: Sequence[Sequence[int]],
-    backbone: str = "resnet50",
+    backbone: str = BACKBONE,
     convolutions: int = 2,
     deep_supervision: bool = False,
     name: str = "backbone_unet",
@@ -128,7 +131,7 @@ def backbone_unet(
     return model_of(inputs, outputs, name)
 
 
-def load_encoder(model: keras.Model, backbone: str, path: str | Path) -> None:
+def load_encoder(model: keras.Model, arguments: Mapping[str, Any], path: str | Path) -> None:
     """Give the encoder of a :func:`backbone_unet` the weights in a local file.
 
     Nothing is downloaded and nothing in the file is executed.
@@ -136,8 +139,8 @@ def load_encoder(model: keras.Model, backbone: str, path: str | Path) -> None:
     Parameters
     ----------
     model : keras.Model
-    backbone : str
-        That it was built with.
+    arguments : mapping
+        Those it was built with.
     path : str or Path
         HDF5 of ``keras.applications`` without the top (``..._notop.h5``), or what
         ``save_weights`` wrote of that model (``.weights.h5``).
@@ -148,19 +151,20 @@ def load_encoder(model: keras.Model, backbone: str, path: str | Path) -> None:
         ``encoder-weights-missing``: no such file. ``encoder-weights-differ``: it does not hold
         the weights of this encoder.
     """
+    chosen = BACKBONES[arguments.get("backbone", BACKBONE)]
     if not Path(path).is_file():
         raise PlanRefused(
             "encoder-weights-missing", "The file of the encoder's weights does not exist",
-            do=f"Put the weights of {BACKBONES[backbone].builder} without its top there; "
+            do=f"Put the weights of {chosen.builder} without its top there; "
                "medseg downloads nothing",
         )  # fmt: skip
-    source = BACKBONES[backbone].build()
+    source = chosen.build()
     try:
         source.load_weights(path)
     except Exception as error:  # Keras and h5py raise whatever they meet
         raise PlanRefused(
             "encoder-weights-differ",
-            f"The file does not hold the weights of {BACKBONES[backbone].builder} without its "
+            f"The file does not hold the weights of {chosen.builder} without its "
             f"top: {type(error).__name__}",
         ) from error
     wanted = {variable.path: variable for variable in model.variables}

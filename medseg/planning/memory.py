@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast, get_args
 
+from medseg.errors import PlanRefused
 from medseg.planning.topology import Sizes, Topology
 
-Kind = Literal["unet", "residual_unet"]
+Kind = Literal["unet", "residual_unet"]  # networks whose layers are counted here
 Precision = Literal["f32", "bf16", "f16"]
 Optimizer = Literal["sgd", "adamw"]
 
@@ -156,6 +157,23 @@ def feature_map_elements(network: Architecture, patch: Sequence[int]) -> int:
     (``compute_conv_feature_map_size`` of dynamic-network-architectures).
     """
     return sum(layer.outputs * layer.size for layer in network.layers(patch))
+
+
+def checked_kind(name: str) -> Kind:
+    """Return the name of a network whose costs are known.
+
+    Raises
+    ------
+    PlanRefused
+        ``network-uncounted``.
+    """
+    if name in get_args(Kind):
+        return cast(Kind, name)
+    raise PlanRefused(
+        "network-uncounted",
+        f"The costs of {name} are not known, only those of {' and '.join(get_args(Kind))}",
+        do=f"Plan with one of these, then set plan.network: {name} in the config",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,12 @@ class PlanConfig(Frozen):
     features: tuple[Count, ...] = Field(min_length=2, description="Channels of each stage")
     kernels: tuple[tuple[Count, ...], ...] | None = Field(None, description="3 everywhere")
     strides: tuple[tuple[Count, ...], ...] | None = Field(None, description="2 after stage one")
+    arguments: dict[str, Any] = Field(
+        default_factory=dict, description="Further ones of the network, such as blocks"
+    )
+    encoder_weights: Path | None = Field(
+        None, description="Local file of backbone_unet's encoder; from the working folder"
+    )
     mirror_axes: tuple[Annotated[Whole, Field(le=2)], ...] = (0, 1, 2)
     outputs: Literal["classes", "regions"] = Field(
         "classes", description="regions: a channel for each region of the labels, which may overlap"
@@ -98,6 +104,20 @@ class PlanConfig(Frozen):
     @classmethod
     def _network_exists(cls, name: str) -> str:
         return _one_of(name, NETWORKS)
+
+    @field_validator("arguments")
+    @classmethod
+    def _arguments_are_further_ones(cls, told: dict[str, Any]) -> dict[str, Any]:
+        own = {"channels", "classes", "features", "kernels", "strides", "deep_supervision", "name"}
+        if known := sorted(own & told.keys()):
+            raise ValueError(f"{', '.join(known)} cannot stand here: other keys decide it")
+        return told
+
+    @model_validator(mode="after")
+    def _encoder_can_take_weights(self) -> PlanConfig:
+        if self.encoder_weights is not None and self.network != "backbone_unet":
+            raise ValueError("encoder_weights are for the network backbone_unet alone")
+        return self
 
     @model_validator(mode="after")
     def _patch_fits_network(self) -> PlanConfig:
@@ -119,11 +139,12 @@ class PlanConfig(Frozen):
         return 2 if self.patch[0] == 1 else 3
 
     def network_arguments(self) -> dict[str, Any]:
-        """Return features, kernels and strides with defaults filled in."""
+        """Return features, kernels and strides with defaults filled in, and further arguments."""
         stages = len(self.features)
         kernels = self.kernels or ((3,) * self.rank,) * stages
         strides = self.strides or ((1,) * self.rank, *((2,) * self.rank,) * (stages - 1))
-        return {"features": self.features, "kernels": kernels, "strides": strides}
+        own = {"features": self.features, "kernels": kernels, "strides": strides}
+        return {**self.arguments, **own}
 
 
 class Optimizer(Frozen):

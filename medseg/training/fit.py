@@ -281,6 +281,7 @@ def _compiled(training: Training) -> Any:
     """Return the network of a training, compiled with its optimizer, losses and metric."""
     from medseg import networks
     from medseg.losses import loss
+    from medseg.networks.backbone_unet import load_encoder
     from medseg.training.metrics import Dice
     from medseg.training.schedule import optimizer_of
 
@@ -288,6 +289,8 @@ def _compiled(training: Training) -> Any:
     model = networks.build(
         plan.network.name, **plan.network.arguments, deep_supervision=config.deep_supervision
     )
+    if config.plan.encoder_weights is not None:
+        load_encoder(model, plan.network.arguments, config.plan.encoder_weights)
     outputs = len(model.outputs)
     scored = plan.output_channels + (plan.outputs == "regions")  # which have no background
     model.compile(

@@ -71,6 +71,7 @@ def test_values_that_are_set_stay_and_change_the_cost(medseg, data, on_this_mach
         (["--vram", 8, "--set", "plan.pitch=3"], "pitch"),
         (["--vram", 8, "--set", "plan.patch=[9,9,9]"], "Take"),
         (["--vram", 8, "--set", "plan.patch=[a]"], "patch"),
+        (["--vram", 8, "--set", "plan.network=vnet"], "costs of vnet are not known"),
         (["--vram", 8, "--set", "oops"], "key.inner=value"),
         (["--vram", 1.1, "--preset", "resenc-xl"], "Not even a patch"),
     ],

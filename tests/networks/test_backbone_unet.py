@@ -31,7 +31,8 @@ def test_a_scan_comes_in_as_a_photograph_preprocessed_by_keras_would(mode):
     scan = (photograph / 255 - AsPhotograph.MEAN) / AsPhotograph.DEVIATION
     found = np.asarray(AsPhotograph(mode)(scan.astype(np.float32)))
     expected = PREPROCESS[mode](photograph.copy())
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=2e-2 if mode == "caffe" else 1e-4)
+    # Caffe's mean of ImageNet is half a grey value beside that of torch
+    np.testing.assert_allclose(found, expected, atol=0.51 if mode == "caffe" else 1e-4)
 
 
 def test_one_channel_is_repeated():
@@ -54,7 +55,7 @@ def test_weights_of_a_file_reach_the_encoder_and_nothing_else(tmp_path):
     source.save_weights(tmp_path / "encoder.weights.h5")
     model = build("backbone_unet", **SMALL)
     before = {variable.path: np.asarray(variable) for variable in model.weights}
-    load_encoder(model, "mobilenet_v2", tmp_path / "encoder.weights.h5")
+    load_encoder(model, SMALL, tmp_path / "encoder.weights.h5")
     given = {variable.path: np.asarray(variable) for variable in source.weights}
     for variable in model.weights:
         expected = given.get(variable.path, before[variable.path])
@@ -64,7 +65,7 @@ def test_weights_of_a_file_reach_the_encoder_and_nothing_else(tmp_path):
 
 def test_a_missing_file_is_refused_and_nothing_is_downloaded(tmp_path):
     with pytest.raises(PlanRefused) as refusal:
-        load_encoder(build("backbone_unet", **SMALL), "mobilenet_v2", tmp_path / "none.h5")
+        load_encoder(build("backbone_unet", **SMALL), SMALL, tmp_path / "none.h5")
     assert refusal.value.code == "encoder-weights-missing"
 
 
@@ -75,7 +76,7 @@ def test_weights_of_another_encoder_are_refused(tmp_path):
     (tmp_path / "broken.weights.h5").write_bytes(b"no HDF5")
     for name in ("other", "broken"):
         with pytest.raises(PlanRefused) as refusal:
-            load_encoder(build("backbone_unet", **SMALL), "mobilenet_v2",
+            load_encoder(build("backbone_unet", **SMALL), SMALL,
                          tmp_path / f"{name}.weights.h5")  # fmt: skip
         assert refusal.value.code == "encoder-weights-differ"
         assert str(tmp_path) not in str(refusal.value)

@@ -205,3 +205,22 @@ def test_batches_depend_on_seed_epoch_and_number_alone(config, tmp_path):
     assert coarse.shape == (3, 2, 2, 2, 1)
     assert np.array_equal(coarse, fine[:, 1::2, 1::2, 1::2])
     assert fine[-1].any()  # the last patch of a batch is centred on the label
+
+
+def test_further_arguments_reach_the_network(config):
+    told = ["plan.network=vnet", "plan.arguments={convolutions: [2, 1]}"]
+    plan = open_training(load_config(config, told)).plan
+    assert plan.network.arguments["convolutions"] == [2, 1]
+    assert "encoder_weights" not in plan.network.arguments  # a path is nothing for a package
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ("plan.arguments={classes: 3}", "classes cannot stand here"),
+        ("plan.encoder_weights=a.h5", "for the network backbone_unet alone"),
+    ],
+)
+def test_arguments_that_other_keys_decide_are_refused(config, told, words):
+    with pytest.raises(PlanRefused, match=words):
+        load_config(config, [told])
