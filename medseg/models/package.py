@@ -20,6 +20,7 @@ from pydantic import Field, NonNegativeInt, ValidationError
 
 from medseg.errors import MedsegError, ModelRefused
 from medseg.files import whole_file, whole_folder, write_json
+from medseg.models.calibration import Calibration
 from medseg.models.card import Card
 from medseg.plan import Frozen, Plan
 
@@ -55,6 +56,7 @@ class _Record(Frozen):
     card: Card
     files: dict[PlainName, _File]
     weights: Shapes
+    calibration: Calibration | None = None
 
 
 class _Array(Frozen):
@@ -83,6 +85,8 @@ class ModelPackage:
         SHA-256 in hex over the record, which holds the hash of every file.
     shapes : dict
         Shape of each array of the weights by its Keras path, ``encoder_0_0_conv/kernel``.
+    calibration : Calibration or None
+        Of a classifier: what its probabilities are worth; None where nothing was held out.
     """
 
     path: Path
@@ -93,6 +97,7 @@ class ModelPackage:
     hash: str
     shapes: Shapes
     _files: dict[str, _File]
+    calibration: Calibration | None = None
 
     @classmethod
     def open(cls, path: str | Path) -> ModelPackage:
@@ -120,7 +125,7 @@ class ModelPackage:
             raise ModelRefused("weights-differ", difference(stored, record.weights),
                                do="Get the package again from its maker")  # fmt: skip
         return cls(path, record.name, record.version, record.plan, record.card, digest, stored,
-                   record.files)  # fmt: skip
+                   record.files, record.calibration)  # fmt: skip
 
     def weights(self) -> dict[str, np.ndarray]:
         """Return the weights by their Keras path, float32.
@@ -150,6 +155,7 @@ def write_package(
     plan: Plan,
     card: Card,
     weights: Mapping[str, np.ndarray],
+    calibration: Calibration | None = None,
 ) -> ModelPackage:
     """Write a package, open it again as a check, and return it.
 
@@ -165,6 +171,8 @@ def write_package(
     weights : mapping
         Arrays by Keras path, as :func:`medseg.models.weights.weights_of` gives them; kept as
         float16, which moves logits by less than a hundredth.
+    calibration : Calibration, optional
+        Of a classifier.
 
     Raises
     ------
@@ -175,7 +183,7 @@ def write_package(
         ``write-failed``.
     """
     path = Path(path)
-    files, record = _contents(name, version, plan, card, weights)
+    files, record = _contents(name, version, plan, card, weights, calibration)
     if path.suffix == ".zip":
         with whole_file(path) as aside:
             _write_zip(aside, {**files, RECORD: json.dumps(record, indent=2).encode()})
@@ -196,7 +204,12 @@ def write_package(
 
 
 def _contents(
-    name: str, version: str, plan: Plan, card: Card, weights: Mapping[str, np.ndarray]
+    name: str,
+    version: str,
+    plan: Plan,
+    card: Card,
+    weights: Mapping[str, np.ndarray],
+    calibration: Calibration | None,
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Return the files beside the record, and the record."""
     from safetensors.numpy import save
@@ -214,10 +227,13 @@ def _contents(
             card=card,
             files={WEIGHTS: file},
             weights={path: array.shape for path, array in sorted(halves.items())},
+            calibration=calibration,
         )
     except ValidationError as error:
         raise ModelRefused("package-invalid", _first(error)) from error
-    return {WEIGHTS: data}, record.model_dump(mode="json")
+    # left out where there is none: packages without it are read by an older medseg too
+    absent = {"calibration"} if calibration is None else None
+    return {WEIGHTS: data}, record.model_dump(mode="json", exclude=absent)
 
 
 def _write_zip(path: Path, files: Mapping[str, bytes]) -> None:

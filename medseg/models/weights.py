@@ -44,9 +44,9 @@ def network_of(package: ModelPackage, *, policy: Policy = "float32") -> keras.Mo
     arguments = {
         **plan.network.arguments,
         "channels": len(plan.channels),
-        "classes": plan.labels.classes,
-        "deep_supervision": False,
+        "classes": plan.outputs,
     }
+    arguments.pop("deep_supervision", None)
     with dtype_policy(policy):
         model = networks.build(plan.network.name, **arguments)
     assign(model, package.weights())
