@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import keras
 
 LOSSES = {
+    "cross_entropy": "medseg.losses.cross_entropy:CrossEntropy",
     "dice": "medseg.losses.dice:SoftDice",
     "dice_cross_entropy": "medseg.losses.dice:DiceCrossEntropy",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +12,18 @@ from typing import Any
 
 from medseg.augmentation import recipe
 from medseg.datasets import Dataset, Fold, fold_of, open_dataset
+from medseg.datasets.image_store import StoredImages, store_images
+from medseg.datasets.images import LabelledImages, open_images
 from medseg.datasets.statistics import foreground_window
 from medseg.datasets.store import StoredCase, store_cases
 from medseg.errors import EngineFailed, PlanRefused
 from medseg.files import make_folder
 from medseg.labels import LabelSet
 from medseg.networks.loading import dtype_policy, load_keras
-from medseg.plan import Channel, Clip, Network, Plan, ZScore
-from medseg.training.config import ChannelConfig, TrainingConfig
+from medseg.plan import Channel, Network, Plan
+from medseg.training.config import TrainingConfig
 from medseg.training.precision import has_gpu, policy_name
+from medseg.training.whole_images import divided, plan_of
 
 log = logging.getLogger(__name__)
 
@@ -33,12 +37,16 @@ def silent(stage: str, done: int, total: int, note: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What a training works on once its config has met its data set."""
+    """What a training works on once its config has met its data set.
+
+    ``held_out`` says which cases those are, where the data set and not the fold decides.
+    """
 
     config: TrainingConfig
     plan: Plan
-    dataset: Dataset
+    dataset: Dataset | LabelledImages
     fold: Fold
+    held_out: str = ""
 
     @property
     def identity(self) -> str:
@@ -57,6 +65,8 @@ def open_training(config: TrainingConfig) -> Training:
     PlanRefused
         ``labels-differ``: config and data set name other values; ``channels-differ``.
     """
+    if config.task == "classify":
+        return _open_classification(config)
     dataset = open_dataset(config.dataset)
     names = [case.name for case in dataset.cases]
     if config.fold == "all":
@@ -73,9 +83,7 @@ def open_training(config: TrainingConfig) -> Training:
     train = [case for case in dataset.cases if case.name in set(fold.train)]
     channels = []
     for number, told in enumerate(config.plan.channels):
-        how = _normalisation(told)
-        if how is None:
-            how = foreground_window(train, labels, number, config.seed)
+        how = told.fixed or foreground_window(train, labels, number, config.seed)
         channels.append(Channel(name=told.name, modality=told.modality, normalisation=how))
     arguments = {
         "channels": len(channels),
@@ -108,14 +116,14 @@ def _labels(config: TrainingConfig, dataset: Dataset) -> LabelSet:
     return labels
 
 
-def _normalisation(told: ChannelConfig) -> Clip | ZScore | None:
-    """Return how a channel is normalised, or None when a window has to be measured."""
-    if isinstance(told.normalisation, Clip | ZScore):
-        return told.normalisation
-    is_ct = "CT" in (told.modality.upper(), told.name.upper())
-    if told.normalisation == "clip" or (told.normalisation == "auto" and is_ct):
-        return None
-    return ZScore()
+def _open_classification(config: TrainingConfig) -> Training:
+    """Do the same for whole images; an epoch is one pass over them unless ``steps`` says more."""
+    dataset = open_images(config.dataset, config.classes)
+    fold, held_out = divided(dataset, config)
+    if "steps" not in config.model_fields_set:
+        passes = math.ceil(len(fold.train) / config.batch)
+        config = config.model_copy(update={"steps": passes})
+    return Training(config, plan_of(config, dataset, fold), dataset, fold, held_out)
 
 
 def fit(
@@ -155,15 +163,27 @@ def fit(
     return _without_side_heads(training, model), minutes
 
 
-def _stored(training: Training, folder: Path, progress: Progress) -> list[StoredCase]:
-    train = [case for case in training.dataset.cases if case.name in set(training.fold.train)]
-    return store_cases(
-        train, training.plan, folder, lambda done, total: progress("prepare", done, total, "")
-    )
+def _stored(
+    training: Training, folder: Path, progress: Progress
+) -> list[StoredCase] | StoredImages:
+    names = set(training.fold.train)
+
+    def report(done: int, total: int) -> None:
+        progress("prepare", done, total, "")
+
+    if isinstance(training.dataset, LabelledImages):
+        images = [case for case in training.dataset.cases if case.name in names]
+        return store_images(images, training.plan, folder, report)
+    train = [case for case in training.dataset.cases if case.name in names]
+    return store_cases(train, training.plan, folder, report)
 
 
 def _fitted(
-    training: Training, cases: list[StoredCase], out: Path, resume: bool, progress: Progress
+    training: Training,
+    cases: list[StoredCase] | StoredImages,
+    out: Path,
+    resume: bool,
+    progress: Progress,
 ) -> tuple[Any, float]:
     """Build, compile and fit; return the model as it was trained, and the minutes."""
     import keras
@@ -171,14 +191,12 @@ def _fitted(
     from medseg import networks
     from medseg.losses import loss
     from medseg.training.checkpoint import Checkpoint, Done, load_checkpoint
-    from medseg.training.sampler import Patches
     from medseg.training.schedule import optimizer_of
 
     config, plan = training.config, training.plan
     keras.utils.set_random_seed(config.seed)
-    model = networks.build(
-        plan.network.name, **plan.network.arguments, deep_supervision=config.deep_supervision
-    )
+    heads = {"deep_supervision": True} if config.deep_supervision else {}
+    model = networks.build(plan.network.name, **plan.network.arguments, **heads)
     scales = _output_scales(config, len(model.outputs))
     model.compile(
         optimizer=optimizer_of(config),
@@ -190,19 +208,8 @@ def _fitted(
     if resume and path.exists():
         done = load_checkpoint(path, model, training.identity)
     checkpoint = Checkpoint(path, config.checkpoint_epochs, training.identity, done)
-    patches = Patches(
-        cases,
-        recipe(config.augmentation, plan.spacing, plan.patch, plan.mirror_axes),
-        plan.patch,
-        batch=config.batch,
-        steps=config.steps,
-        foreground=config.foreground,
-        scales=scales,
-        seed=config.seed,
-        first_epoch=done.epochs,
-    )
     model.fit(
-        patches,
+        _batches(training, cases, scales, done.epochs),
         epochs=config.epochs,
         initial_epoch=done.epochs,
         shuffle=False,
@@ -220,6 +227,29 @@ def _fitted(
             do="Lower optimizer.rate, or set precision: f32",
         )  # fmt: skip
     return model, checkpoint.minutes
+
+
+def _batches(
+    training: Training,
+    cases: list[StoredCase] | StoredImages,
+    scales: list[tuple[int, ...]],
+    first_epoch: int,
+) -> Any:
+    """Return what ``fit`` draws from: patches of cases, or whole images."""
+    from medseg.training.sampler import Images, Patches
+
+    config, plan = training.config, training.plan
+    augmentation = recipe(config.augmentation, plan.spacing, plan.patch, plan.mirror_axes)
+    common: dict[str, Any] = {
+        "batch": config.batch,
+        "steps": config.steps,
+        "seed": config.seed,
+        "first_epoch": first_epoch,
+    }
+    if isinstance(cases, StoredImages):
+        return Images(cases, augmentation, **common)
+    return Patches(cases, augmentation, plan.patch, foreground=config.foreground, scales=scales,
+                   **common)  # fmt: skip
 
 
 def _output_scales(config: TrainingConfig, outputs: int) -> list[tuple[int, ...]]:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from medseg.datasets import Case
+from medseg.datasets import Case, Dataset
 from medseg.inference import Segmenter
 from medseg.models import Card, Measurement, ModelPackage, write_package
 from medseg.models.weights import weights_of
 from medseg.training.config import TrainingConfig
 from medseg.training.fit import Progress, Training, fit, open_training, silent
+from medseg.training.judging import judged
 from medseg.training.validate import mean_dice, validate, write_scores
 
 
@@ -25,7 +26,9 @@ def train(
 
     Writes into ``out``: ``model/`` (the package), ``validation.csv`` (Dice of every held-out
     case, worst first), ``log.csv`` (loss of every epoch), ``checkpoint.safetensors`` and, while
-    it runs, ``prepared/``.
+    it runs, ``prepared/``. A classifier has ``validation/`` and ``test/`` in place of the table,
+    each with ``predictions.csv`` and ``references.csv``; temperature, prediction sets and
+    domain are fitted to the held-out cases and kept in the package.
 
     Parameters
     ----------
@@ -58,7 +61,10 @@ def train(
     )
     card = _card(training, minutes, out / "prepared")
     package = pack(card=card)
-    if training.fold.held_out:
+    if config.task == "classify":
+        results, calibration = judged(training, package, out, progress)
+        package = pack(card=card.model_copy(update={"results": results}), calibration=calibration)
+    elif training.fold.held_out:
         scores = validate(
             Segmenter.load(package.path),
             _held_out(training),
@@ -77,6 +83,7 @@ def train(
 
 
 def _held_out(training: Training) -> list[Case]:
+    assert isinstance(training.dataset, Dataset)
     names = set(training.fold.held_out)
     return [case for case in training.dataset.cases if case.name in names]
 
@@ -95,7 +102,7 @@ def _card(training: Training, minutes: float, prepared: Path) -> Card:
         minutes=round(minutes, 1),
         trained_on=_machine(),
         fold=None if config.fold == "all" else config.fold,
-        training_extent_mm=_median_extent(training, prepared),
+        training_extent_mm=None if config.task == "classify" else _median_extent(training, prepared),
     )
 
 
