@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     import keras
 
 NETWORKS = {
+    "residual_classifier": "medseg.networks.residual_classifier:residual_classifier",
     "residual_unet": "medseg.networks.residual_unet:residual_unet",
+    "textbook_cnn": "medseg.networks.textbook_cnn:textbook_cnn",
     "unet": "medseg.networks.unet:unet",
 }
 

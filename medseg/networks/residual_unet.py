@@ -50,20 +50,27 @@ def residual_unet(
         Numbers of stages or axes differ, a kernel is even, or the first stride is not ones.
     """
     rank = checked_rank(features, kernels, strides)
+    inputs = keras.Input((None,) * rank + (channels,), name="image")
+    skips = residual_stages(inputs, features, kernels, strides, blocks)
+    outputs = decoded(skips[-1], skips, features, kernels, strides, classes, 1, deep_supervision)
+    return keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0], name=name)
+
+
+def residual_stages(inputs, features, kernels, strides, blocks: Sequence[int] | None) -> list:
+    """Return the output of each stage of the residual encoder, finest first."""
+    rank = len(kernels[0])
     if blocks is None:
         blocks = [BLOCKS[min(stage, len(BLOCKS) - 1)] for stage in range(len(features))]
     if len(blocks) != len(features):
         raise ValueError(f"blocks needs {len(features)} entries; received {len(blocks)}")
-    inputs = keras.Input((None,) * rank + (channels,), name="image")
     x = _normed(convolution(inputs, "stem", features[0], kernels[0], (1,) * rank), "stem")
-    x, skips = layers.LeakyReLU(SLOPE, name="stem_relu")(x), []
+    x, stages = layers.LeakyReLU(SLOPE, name="stem_relu")(x), []
     for stage, (width, kernel) in enumerate(zip(features, kernels, strict=True)):
         for number in range(blocks[stage]):
             stride = tuple(strides[stage]) if number == 0 else (1,) * rank
             x = _block(x, f"encoder_{stage}_{number}", width, kernel, stride)
-        skips.append(x)
-    outputs = decoded(x, skips, features, kernels, strides, classes, 1, deep_supervision)
-    return keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0], name=name)
+        stages.append(x)
+    return stages
 
 
 def _block(x, part: str, width: int, kernel, stride):
