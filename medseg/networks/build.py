@@ -17,6 +17,8 @@ NETWORKS = {
     "unet": "medseg.networks.unet:unet",
 }
 
+CLASSIFIERS = ("residual_classifier", "textbook_cnn")  # of whole images; the others segment
+
 
 def build(name: str, **arguments: Any) -> keras.Model:
     """Build a network by its name in ``NETWORKS``.
