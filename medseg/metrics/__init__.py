@@ -1,11 +1,29 @@
-"""Numbers that compare masks: arrays in, numbers out."""
+"""Numbers that compare masks and classes: arrays in, numbers out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
 
-from medseg.metrics.calibration import Calibration, calibration, foreground_band
+from medseg.metrics.calibration import (
+    Calibration,
+    Isotonic,
+    calibration,
+    fit_isotonic,
+    fit_temperature,
+    foreground_band,
+)
+from medseg.metrics.classification import (
+    average_precision,
+    balanced_accuracy,
+    brier,
+    delong_interval,
+    expected_calibration_error,
+    macro_auc,
+    roc_auc,
+    sensitivity_at_specificity,
+)
+from medseg.metrics.conformal import conformal_threshold, prediction_sets
 from medseg.metrics.empty import EMPTY_POLICIES, EmptyPolicy
 from medseg.metrics.lesion import Detection, Froc, LesionRule, detect, froc, lesions_of
 from medseg.metrics.overlap import (
@@ -60,29 +78,42 @@ __all__ = [
     "Diameters",
     "EmptyPolicy",
     "Froc",
+    "Isotonic",
     "LesionRule",
     "Score",
     "SurfaceDistances",
     "assd",
+    "average_precision",
+    "balanced_accuracy",
+    "brier",
     "calibration",
     "centre_distance_mm",
+    "conformal_threshold",
     "confusion",
     "counted",
+    "delong_interval",
     "detect",
     "diameters",
     "dice",
+    "expected_calibration_error",
     "extents_mm",
+    "fit_isotonic",
+    "fit_temperature",
     "foreground_band",
     "froc",
     "hausdorff",
     "hd95",
     "iou",
     "lesions_of",
+    "macro_auc",
     "metric",
     "nsd",
     "precision",
+    "prediction_sets",
+    "roc_auc",
     "scores",
     "sensitivity",
+    "sensitivity_at_specificity",
     "specificity",
     "surface_distances",
     "touches_border",

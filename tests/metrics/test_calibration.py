@@ -4,8 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import log_softmax, softmax
 
 from medseg.metrics import calibration, foreground_band
+from medseg.metrics.calibration import fit_isotonic, fit_temperature, reliability
 
 
 def test_a_model_that_is_right_as_often_as_it_says_has_no_calibration_error():
@@ -63,3 +67,89 @@ def test_the_band_ends_at_the_edge_of_the_image():
     truth = np.zeros((4, 5, 6), bool)
     truth[0, 4, 3] = True
     assert foreground_band(truth, truth, (1, 1, 1), margin_mm=20).all()
+
+
+def loss(logits: np.ndarray, labels: np.ndarray) -> float:
+    return float(-np.take_along_axis(log_softmax(logits, axis=1), labels[:, None], axis=1).mean())
+
+
+@given(st.integers(0, 2**32), st.floats(0.1, 8))
+def test_no_other_temperature_fits_better(seed, scale):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 4, 60)
+    logits = scale * (rng.normal(size=(60, 4)) + np.eye(4)[labels])
+    best = fit_temperature(logits, labels)
+    for other in (0.9 * best, 1.1 * best, 0.05, 1.0, 20.0):
+        if 0.05 <= other <= 20:
+            assert loss(logits / best, labels) <= loss(logits / other, labels) + 1e-9
+
+
+def test_a_temperature_undoes_the_factor_that_made_a_model_too_sure():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(4000, 3)) * 1.5
+    labels = (softmax(logits, axis=1).cumsum(axis=1) < rng.random((4000, 1))).sum(axis=1)
+    assert fit_temperature(3 * logits, labels) == pytest.approx(3, rel=0.1)
+    assert fit_temperature(3 * logits + 100, labels) == pytest.approx(3, rel=0.1)
+    two = rng.random(4000) < 1 / (1 + np.exp(-logits[:, 0]))
+    assert fit_temperature(3 * logits[:, 0], two) == pytest.approx(3, rel=0.1)
+
+
+def test_a_temperature_stays_within_bounds_where_none_is_best():
+    logits = np.array([[5.0, 0.0], [0.0, 5.0]])
+    assert fit_temperature(logits, np.array([0, 1])) == 0.05
+    assert fit_temperature(logits, np.array([1, 0])) == 20
+
+
+def pooled(values: list[float]) -> list[float]:
+    """Return the closest rising values: each the largest over starts of the least mean to ends."""
+    many = len(values)
+    return [
+        max(min(np.mean(values[start : end + 1]) for end in range(n, many))
+            for start in range(n + 1))
+        for n in range(many)
+    ]  # fmt: skip
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=25))
+def test_the_isotonic_fit_is_the_closest_rising_one(right):
+    sure = np.linspace(0.1, 0.9, len(right))
+    mended = fit_isotonic(sure, np.array(right))(sure)
+    np.testing.assert_allclose(mended, pooled(right), atol=1e-12)
+
+
+def test_an_isotonic_fit_pools_equal_probabilities_and_is_level_beyond_the_ends():
+    mend = fit_isotonic(np.array([0.2, 0.2, 0.2, 0.2, 0.8]), np.array([1, 0, 0, 0, 1]))
+    np.testing.assert_allclose(mend(np.array([0.0, 0.2, 0.5, 1.0])), [0.25, 0.25, 0.625, 1])
+
+
+def test_an_isotonic_fit_mends_a_model_that_is_too_sure():
+    rng = np.random.default_rng(3)
+    logits = rng.normal(size=(6000, 3)) * 1.5
+    labels = (softmax(logits, axis=1).cumsum(axis=1) < rng.random((6000, 1))).sum(axis=1)
+    sure = softmax(4 * logits, axis=1)
+    mended = fit_isotonic(sure[:3000], labels[:3000])(sure[3000:])
+    np.testing.assert_allclose(mended.sum(axis=1), 1)
+    before, after = (calibration(one.T, labels[3000:]).ece for one in (sure[3000:], mended))
+    assert before > 0.2
+    assert after < 0.05
+
+
+def test_classes_that_all_become_impossible_keep_their_probabilities():
+    mend = fit_isotonic(np.array([[0.6, 0.4], [0.4, 0.6]]), np.array([0, 1]))
+    assert mend(np.array([[0.4, 0.4]])).tolist() == [[0.4, 0.4]]
+
+
+def test_fits_refuse_what_does_not_fit():
+    for fit in (fit_temperature, fit_isotonic):
+        with pytest.raises(ValueError, match="values for labels"):
+            fit(np.zeros((0, 2)), np.zeros(0, int))
+        with pytest.raises(ValueError, match="the 2 classes"):
+            fit(np.zeros((2, 2)), np.array([0, 2]))
+        with pytest.raises(ValueError, match=r"nan|finite"):
+            fit(np.full((2, 2), np.nan), np.array([0, 1]))
+
+
+def test_nothing_to_look_at_has_no_calibration_error():
+    found = reliability(np.zeros(0), np.zeros(0, bool))
+    assert math.isnan(found.ece)
+    assert found.number.sum() == 0
