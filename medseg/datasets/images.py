@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,13 +126,19 @@ def open_images(path: str | Path, classes: Sequence[str] | None = None) -> Label
         case; ``label-unknown``: a label is not among the classes; ``class-small``: a class has
         fewer than two cases; ``case-repeated``; ``group-divided``: one group in two parts.
     """
+    dataset = listed_images(path, classes)
+    for problem in problems(dataset):
+        raise problem
+    return dataset
+
+
+def listed_images(path: str | Path, classes: Sequence[str] | None = None) -> LabelledImages:
+    """Open a data set as :func:`open_images`, with all that is wrong between its cases."""
     path = Path(path)
     if not path.exists():
         raise InputRefused("path-missing", "There is no data set at this path",
                            do="Check how it is written, or mount its disk")  # fmt: skip
-    dataset = _layout(path)(path, classes)
-    check_parts(dataset)
-    return dataset
+    return _layout(path)(path, classes)
 
 
 def is_labelled_images(path: Path) -> bool:
@@ -295,24 +301,24 @@ def _sorted(cases: Iterable[LabelledImage]) -> tuple[LabelledImage, ...]:
     return tuple(sorted(cases, key=lambda case: (order[case.part], case.name)))
 
 
-def check_parts(dataset: LabelledImages) -> None:
-    """Refuse what no training can be judged on: see :func:`open_images`."""
-    repeated = [name for name, n in Counter(c.name for c in dataset.cases).items() if n > 1]
-    if repeated:
-        raise InputRefused("case-repeated", f"Case {repeated[0]} comes twice",
-                           do="Give every image a name of its own")  # fmt: skip
+def problems(dataset: LabelledImages) -> Iterator[InputRefused]:
+    """Yield why no training on a data set could be judged, see :func:`open_images`."""
+    for name, count in Counter(case.name for case in dataset.cases).items():
+        if count > 1:
+            yield InputRefused("case-repeated", f"Case {name} comes {count} times",
+                               do="Give every image a name of its own")  # fmt: skip
     for name, count in dataset.counts().items():
         if count < 2:
-            raise InputRefused(
+            yield InputRefused(
                 "class-small", f"Class {name} has {count or 'no'} case{'s' * (count != 1)}",
                 do="Add cases, or leave the class out: one trains, another one judges",
             )  # fmt: skip
     if divided := divided_groups(dataset):
-        first = divided[0]
-        raise InputRefused(
+        one, other = divided[0]
+        yield InputRefused(
             "group-divided",
             f"{len(divided)} group(s) lie in two parts of the split, as that of case "
-            f"{first[0].name} ({first[0].part}) and {first[1].name} ({first[1].part})",
+            f"{one.name} ({one.part}) and {other.name} ({other.part})",
             do="Keep all images of a patient in one part",
         )  # fmt: skip
 
