@@ -40,7 +40,7 @@ class Recipe:
 
         Parameters
         ----------
-        image : (I, J, K, C) float32 array
+        image : (I, J, K, C) float16 or float32 array
         classes : (I, J, K) unsigned integer array
         centre : (3,) array
             Voxel of the case that comes to the middle of the patch.

@@ -98,8 +98,8 @@ def cut(array: np.ndarray, centre: np.ndarray, placement: Placement, patch: Patc
 
 
 def _window(array: np.ndarray, start: np.ndarray, shape: Patch) -> np.ndarray:
-    """Return a copy of a box that may hang over the edges, where it is 0."""
-    out = np.zeros(shape, array.dtype)
+    """Return a copy of a box that may hang over the edges, where it is 0; float16 as float32."""
+    out = np.zeros(shape, np.float32 if array.dtype == np.float16 else array.dtype)
     source, target = [], []
     for low, length, size in zip(start.tolist(), shape, array.shape, strict=True):
         inside = slice(max(low, 0), max(min(low + length, size), max(low, 0)))

@@ -1,4 +1,4 @@
-"""Reading ``dataset.json``, whose two dialects share a name."""
+"""Reading ``dataset.json``, whose two dialects share a name, and what lies beside it."""
 
 from __future__ import annotations
 
@@ -19,15 +19,26 @@ def read_description(folder: Path) -> dict[str, Any] | None:
     InputRefused
         ``dataset-invalid``: it is no JSON object, or larger than 64 MiB.
     """
-    path = folder / "dataset.json"
+    content = read_json(folder / "dataset.json")
+    if content is None or isinstance(content, dict):
+        return content
+    raise InputRefused("dataset-invalid", "dataset.json cannot be read: not an object")
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file, or None where there is none.
+
+    Raises
+    ------
+    InputRefused
+        ``dataset-invalid``: it is no JSON, or larger than 64 MiB.
+    """
     if not path.is_file():
         return None
     try:
         if path.stat().st_size > LARGEST_BYTES:
             raise ValueError("larger than 64 MiB")
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError("not an object")
-    except (OSError, ValueError) as error:
-        raise InputRefused("dataset-invalid", f"dataset.json cannot be read: {error}") from error
-    return content
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        why = getattr(error, "strerror", None) or error  # the system's words hold the path
+        raise InputRefused("dataset-invalid", f"{path.name} cannot be read: {why}") from error

@@ -58,7 +58,7 @@ class LabelledImage:
             return read_image(self.image)
 
 
-class named:  # noqa: N801 - a context manager reads as a word
+class named:
     """Say of which case a refusal inside the block is."""
 
     def __init__(self, case: str) -> None:

@@ -15,7 +15,14 @@ from medseg.plan import Clip
 SAMPLES_A_CASE = 100_000
 
 
-def foreground_window(cases: Sequence[Case], labels: LabelSet, channel: int, seed: int) -> Clip:
+def foreground_window(
+    cases: Sequence[Case],
+    labels: LabelSet,
+    channel: int,
+    seed: int,
+    skip_refused: bool = False,
+    ignore: int | None = None,
+) -> Clip:
     """Return the clipping window and statistics of one channel's foreground over cases.
 
     Percentiles 0.5 and 99.5, mean and deviation over up to 100,000 foreground voxels a case
@@ -29,9 +36,14 @@ def foreground_window(cases: Sequence[Case], labels: LabelSet, channel: int, see
     rng = np.random.default_rng(seed)
     pools = []
     for case in cases:
-        volume, truth = read_case(case, labels)
+        try:
+            volume, truth = read_case(case, labels, ignore)
+        except InputRefused:
+            if skip_refused:
+                continue
+            raise
         array = volume.array if volume.array.ndim == 3 else volume.array[..., channel]
-        values = array[truth.array > 0]
+        values = array[(truth.array > 0) & (truth.array != (ignore or 0))]
         if len(values):
             pools.append(rng.choice(values, min(len(values), SAMPLES_A_CASE), replace=False))
     if not pools:

@@ -84,6 +84,21 @@ def moved(labels: LabelMap, target: Geometry) -> LabelMap:
     return labels.moved(_nearest(labels.array, labels.geometry, target), target)
 
 
+def interpolated(
+    array: np.ndarray, source: Geometry, target: Geometry, outside: float = 0.0
+) -> np.ndarray:
+    """Return intensities ``(I', J', K')`` float32 on another grid, linearly interpolated.
+
+    Voxels beyond the box of ``source`` get the value ``outside``; those between its edge and
+    its outermost voxel centres the value of these.
+    """
+    out = np.full(target.shape, outside, np.float32)
+    values = np.ascontiguousarray(array, np.float32)
+    for plane, sampler in _planes(out, source, target, alignment(source, target)):
+        sampler.put(plane, sampler.sample(values))
+    return out
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Alignment:
     """How one grid lies on another when their axes are parallel.

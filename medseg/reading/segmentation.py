@@ -60,9 +60,9 @@ def read_seg(
         ``seg-grid``: the frames do not lie on the voxels of the grid.
     """
     with require.quiet():
-        dataset = _read(path)
+        dataset = seg_dataset(path)
         try:
-            named = _labels(dataset)
+            named = labels_of(dataset)
             planes = _planes(dataset)
             _check_whole(dataset)
         except InputRefused:
@@ -78,7 +78,8 @@ def read_seg(
         return LabelMap(array, geometry, labels)
 
 
-def _read(path: Path) -> Dataset:
+def seg_dataset(path: Path) -> Dataset:
+    """Return a Segmentation as it lies in its file; refuses what is none, or FRACTIONAL."""
     try:
         with opened(path) as stream:
             dataset = pydicom.dcmread(stream)
@@ -99,7 +100,7 @@ def _unreadable(why: str) -> InputRefused:
                         do="Export it again")  # fmt: skip
 
 
-def _labels(dataset: Dataset) -> LabelSet:
+def labels_of(dataset: Dataset) -> LabelSet:
     """Rebuild the labels from the coded segments; a repeated name gets its number."""
     labels: list[Label] = []
     for segment in dataset.SegmentSequence:

@@ -122,12 +122,14 @@ class TrainingConfig(Frozen):
     version: str = "1"
     task: Task = "segment"
     dataset: Path = Field(
-        description="Folder in MSD or nnU-Net raw layout; to classify a table, an .npz or a "
+        description="Folder or manifest, see docs/datasets.md; to classify a table, an .npz or a "
         "folder of classes; from the config's own folder"
     )
     classes: tuple[str, ...] | None = Field(
         None, description="To classify: names in the order of the output; the data set's if None"
     )
+    prepared: Path | None = Field(None, description="Store that medseg prepare made")
+    skip_refused: bool = Field(False, description="Train without cases that cannot be used")
     labels: tuple[Label, ...] | None = Field(
         None, description="Codes, sides and colours; the data set's plain names when left out"
     )
@@ -187,7 +189,7 @@ def _one_of(name: str, names: Iterable[str]) -> str:
 
 
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> TrainingConfig:
-    """Read a training config; a relative ``dataset`` counts from the config's folder.
+    """Read a training config; relative paths count from the config's folder.
 
     Raises
     ------
@@ -196,4 +198,6 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> TrainingConf
     """
     path = Path(path)
     config = load_settings(path, TrainingConfig, overrides)
-    return config.model_copy(update={"dataset": path.parent / config.dataset.expanduser()})
+    places = {key: path.parent / told.expanduser()
+              for key in ("dataset", "prepared") if (told := getattr(config, key))}  # fmt: skip
+    return config.model_copy(update=places)

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from medseg.augmentation import recipe
-from medseg.datasets import Dataset, Fold, fold_of, open_dataset
+from medseg.datasets import Dataset, Fold, open_dataset, split
 from medseg.datasets.image_store import StoredImages, store_images
 from medseg.datasets.images import LabelledImages, open_images
 from medseg.datasets.statistics import foreground_window
 from medseg.datasets.store import StoredCase, store_cases
 from medseg.errors import EngineFailed, PlanRefused
 from medseg.files import make_folder
+from medseg.inference.machine import cores
 from medseg.labels import LabelSet
 from medseg.networks.loading import dtype_policy, load_keras
 from medseg.plan import Channel, Network, Plan
@@ -26,6 +27,8 @@ from medseg.training.precision import has_gpu, policy_name
 from medseg.training.whole_images import divided, plan_of
 
 log = logging.getLogger(__name__)
+
+_NO_MATTER = {"dataset", "prepared", "card", "checkpoint_epochs"}  # to the weights
 
 Progress = Callable[[str, int, int, str], None]
 """Called with a stage's name, what is done of it, the total, and a note."""
@@ -51,7 +54,7 @@ class Training:
     @property
     def identity(self) -> str:
         """Hash of what a checkpoint must share with the training that resumes it."""
-        told = self.config.model_dump_json(exclude={"dataset", "card", "checkpoint_epochs"})
+        told = self.config.model_dump_json(exclude=_NO_MATTER)
         return hashlib.sha256((told + self.plan.hash + repr(self.fold)).encode()).hexdigest()
 
 
@@ -72,7 +75,7 @@ def open_training(config: TrainingConfig) -> Training:
     if config.fold == "all":
         fold = Fold(tuple(sorted(names)), ())
     else:
-        fold = fold_of(names, config.fold, config.folds, config.seed)
+        fold = split(dataset, config.fold, config.folds, config.seed)
     if len(dataset.channels) != len(config.plan.channels):
         raise PlanRefused(
             "channels-differ",
@@ -83,7 +86,9 @@ def open_training(config: TrainingConfig) -> Training:
     train = [case for case in dataset.cases if case.name in set(fold.train)]
     channels = []
     for number, told in enumerate(config.plan.channels):
-        how = told.fixed or foreground_window(train, labels, number, config.seed)
+        how = told.fixed or foreground_window(
+            train, labels, number, config.seed, config.skip_refused, dataset.ignore
+        )
         channels.append(Channel(name=told.name, modality=told.modality, normalisation=how))
     arguments = {
         "channels": len(channels),
@@ -157,10 +162,15 @@ def fit(
     config = training.config
     load_keras()
     make_folder(out)
-    cases = _stored(training, out / "prepared", progress)
+    cases = _stored(training, prepared_folder(training, out), progress)
     with dtype_policy(policy_name(config.precision)):
         model, minutes = _fitted(training, cases, out, resume, progress)
     return _without_side_heads(training, model), minutes
+
+
+def prepared_folder(training: Training, out: Path) -> Path:
+    """Return where the prepared cases lie: in the store that the config names, else in ``out``."""
+    return training.config.prepared or out / "prepared"
 
 
 def _stored(
@@ -174,8 +184,16 @@ def _stored(
     if isinstance(training.dataset, LabelledImages):
         images = [case for case in training.dataset.cases if case.name in names]
         return store_images(images, training.plan, folder, report)
-    train = [case for case in training.dataset.cases if case.name in names]
-    return store_cases(train, training.plan, folder, report)
+    return store_cases(
+        [case for case in training.dataset.cases if case.name in names],
+        training.plan,
+        folder,
+        report,
+        ignore=training.dataset.ignore,
+        workers=cores(),
+        skip_refused=training.config.skip_refused,
+        anew=training.config.prepared is None,  # those in ``out`` are nobody else's
+    )
 
 
 def _fitted(

@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from medseg.datasets.images import LabelledImage, LabelledImages
 from medseg.datasets.image_store import StoredImages, store_images
+from medseg.datasets.images import LabelledImage, LabelledImages
 from medseg.files import make_folder, whole_file
 from medseg.inference.classifier import Classifier, softmax
 from medseg.metrics import classification as metrics
 from medseg.metrics.calibration import fit_temperature
 from medseg.metrics.conformal import conformal_threshold, prediction_sets
 from medseg.models import Calibration, Measurement, ModelPackage, domain_of
-from medseg.training.fit import Progress, Training
+from medseg.training.fit import Progress, Training, prepared_folder
 from medseg.training.whole_images import cases_of, dealt
 
 ALPHA = 0.1  # prediction sets hold the truth in nine of ten cases
@@ -44,7 +44,9 @@ def judged(
     held_out = judge(classifier, cases_of(dataset, training.fold.held_out), report)
     words = f"{training.held_out}, {len(held_out.cases)} cases that training did not see"
     train = cases_of(dataset, training.fold.train)
-    calibration = calibrated(held_out, words, store_images(train, training.plan, out / "prepared"))
+    calibration = calibrated(
+        held_out, words, store_images(train, training.plan, prepared_folder(training, out))
+    )
     results = [cross_measured(held_out, f"{words}; each calibrated on others of them",
                               training.config.seed)]  # fmt: skip
     write_predictions(make_folder(out / "validation"), held_out, calibration)

@@ -10,11 +10,19 @@ from pathlib import Path
 import numpy as np
 
 from medseg.datasets import Case, Dataset
+from medseg.datasets.store import shapes_of
 from medseg.inference import Segmenter
 from medseg.models import Card, Measurement, ModelPackage, write_package
 from medseg.models.weights import weights_of
 from medseg.training.config import TrainingConfig
-from medseg.training.fit import Progress, Training, fit, open_training, silent
+from medseg.training.fit import (
+    Progress,
+    Training,
+    fit,
+    open_training,
+    prepared_folder,
+    silent,
+)
 from medseg.training.judging import judged
 from medseg.training.validate import mean_dice, validate, write_scores
 
@@ -59,7 +67,7 @@ def train(
         plan=training.plan,
         weights=weights_of(model),
     )
-    card = _card(training, minutes, out / "prepared")
+    card = _card(training, minutes, prepared_folder(training, out))
     package = pack(card=card)
     if config.task == "classify":
         results, calibration = judged(training, package, out, progress)
@@ -69,6 +77,7 @@ def train(
             Segmenter.load(package.path),
             _held_out(training),
             lambda done, total: progress("validate", done, total, ""),
+            skip_refused=config.skip_refused,
         )
         write_scores(out / "validation.csv", scores)
         measured = Measurement(
@@ -78,7 +87,7 @@ def train(
         )
         card = card.model_copy(update={"results": (measured,)})
         package = pack(card=card)
-    shutil.rmtree(out / "prepared")
+    shutil.rmtree(out / "prepared", ignore_errors=True)  # not there where a store was given
     return package
 
 
@@ -102,7 +111,9 @@ def _card(training: Training, minutes: float, prepared: Path) -> Card:
         minutes=round(minutes, 1),
         trained_on=_machine(),
         fold=None if config.fold == "all" else config.fold,
-        training_extent_mm=None if config.task == "classify" else _median_extent(training, prepared),
+        training_extent_mm=None
+        if config.task == "classify"
+        else _median_extent(training, prepared),
     )
 
 
@@ -119,6 +130,5 @@ def _machine() -> str:
 
 def _median_extent(training: Training, prepared: Path) -> tuple[float, float, float]:
     """Return the median size of the prepared cases along the plan's axes, in mm."""
-    shapes = [np.load(path, mmap_mode="r").shape for path in sorted(prepared.glob("*.classes.npy"))]
-    i, j, k = (np.median(shapes, axis=0) * training.plan.spacing).tolist()
+    i, j, k = (np.median(shapes_of(prepared), axis=0) * training.plan.spacing).tolist()
     return i, j, k

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from medseg.datasets import Case, read_case
+from medseg.errors import InputRefused
 from medseg.files import whole_file
 from medseg.inference import Segmenter
 from medseg.metrics import dice
@@ -29,6 +30,8 @@ def validate(
     segmenter: Segmenter,
     cases: Sequence[Case],
     progress: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    skip_refused: bool = False,
 ) -> list[Score]:
     """Segment each case as a user would and score every label.
 
@@ -40,12 +43,19 @@ def validate(
         That training did not see.
     progress : callable
         Called with the number of cases done and of all.
+    skip_refused : bool
+        Leave out cases that cannot be read, in place of passing their refusal on.
     """
     labels = segmenter.package.plan.labels
     scores = []
     for done, case in enumerate(cases):
         progress(done, len(cases))
-        volume, truth = read_case(case, labels)
+        try:
+            volume, truth = read_case(case, labels)
+        except InputRefused:
+            if skip_refused:
+                continue
+            raise
         found = segmenter.predict(volume).labels
         scores += [
             Score(case.name, label.name, dice(truth.array == label.value,
