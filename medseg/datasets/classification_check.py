@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from medseg.datasets.check import Remark, Report
 from medseg.datasets.images import LabelledImage, LabelledImages, problems
-from medseg.datasets.shortcuts import Shortcut, shortcuts, traits
+from medseg.datasets.shortcuts import TOGETHER, Shortcut, shortcuts, traits
 from medseg.errors import InputRefused
 from medseg.findings import Finding, Level
 
@@ -22,7 +24,7 @@ ALIKE = 0.95  # correlation of what sets two images apart from the mean image
 BLOCK = 512  # copies that are compared with all others at a time
 UNEVEN = 10  # times more cases than the rarest class has
 FEW = 20  # cases: below that a class can hardly be learned or judged
-SHORTCUT = 0.6  # AUC whose interval lies above it is worth a look
+SHORTCUT = 0.55  # an AUC whose interval lies above it is more than chance
 LISTED = 6  # cases that a remark names
 
 Progress = Callable[[int, int], None]
@@ -146,9 +148,17 @@ def _near_copies(seen: Sequence[_Seen]) -> Iterator[Remark]:
     pairs = []
     for start in range(0, len(flat), BLOCK):
         alike = flat[start : start + BLOCK] @ flat.T > ALIKE
-        pairs += [[seen[start + a], seen[b]] for a, b in np.argwhere(alike) if start + a < b]
-    near = [pair for pair in pairs if pair[0].digest != pair[1].digest]
-    yield from _told("image-similar", "are nearly alike", near)
+        pairs.append(np.argwhere(alike) + (start, 0))
+    first, second = np.concatenate(pairs).T
+    count, number = connected_components(
+        coo_array((np.ones(len(first)), (first, second)), shape=(len(seen), len(seen)))
+    )
+    sets: list[list[_Seen]] = [[] for _ in range(count)]
+    for one, place in zip(seen, number.tolist(), strict=True):
+        sets[place].append(one)
+    # exact copies are told of by themselves
+    near = [same for same in sets if len({one.digest for one in same}) > 1]
+    yield from _told("image-similar", "are near copies", near)
 
 
 def _told(code: str, words: str, sets: Sequence[Sequence[_Seen]]) -> Iterator[Remark]:
@@ -191,9 +201,10 @@ def _shortcuts(seen: Sequence[_Seen], classes: Sequence[str]) -> Iterator[Remark
                       "over or balance it")  # fmt: skip
     if weak := [one for one in ranked if one not in strong]:
         told = "; ".join(_words(one) for one in weak)
-        yield _remark("info", "shortcut-weak", f"No shortcut in: {told}")
+        yield _remark("info", "shortcut-none", f"No shortcut: {told}")
 
 
 def _words(one: Shortcut) -> str:
     low, high = (("?" if math.isnan(x) else f"{x:.2f}") for x in (one.low, one.high))
-    return f"{one.trait} alone tells {one.label} with an AUC of {one.auc:.2f} ({low} to {high})"
+    tells = "together tell" if one.trait == TOGETHER else "alone tells"
+    return f"{one.trait} {tells} {one.label} with an AUC of {one.auc:.2f} ({low} to {high})"

@@ -1,4 +1,4 @@
-"""How well does what has nothing to do with the disease predict the class?"""
+"""How well what has nothing to do with the disease predicts the class."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from medseg.volume import Volume
 
 BINS = 8  # quantiles of a number: coarse enough for a class of twenty
 FOLDS = 5
+TOGETHER = "all of these"
 MARK_SIZE = 5  # pixels: calipers and letters are thinner, anatomy is not
 MARK_CONTRAST = 0.35  # of the image's range above what surrounds it
 
@@ -22,9 +23,9 @@ def traits(volume: Volume) -> dict[str, float]:
     """Return numbers of an image that a person would not diagnose from.
 
     Its size along each axis and its voxel size, where it lies along the slice axis, mean and
-    deviation of its values, brightness of its edge, and how many small bright marks are burned
-    into it (calipers, letters): places that a grey opening of five pixels takes away and that
-    stand out by more than a third of the range.
+    deviation of its values, brightness of its edge, and how many small bright marks it has
+    (calipers and letters that are burned in, but thin anatomy too): places that a grey opening
+    of five pixels takes away and that stand out by more than a third of the range.
     """
     grid = volume.geometry
     image = volume.array if volume.channels == 1 else volume.array.mean(axis=-1)
@@ -40,7 +41,7 @@ def traits(volume: Volume) -> dict[str, float]:
         "mean intensity": float(image.mean()),
         "contrast": float(image.std()),
         "brightness of the edge": float(image[edge].mean()),
-        "burned-in marks": float(_marks(image, low, high)),
+        "small bright marks": float(_marks(image, low, high)),
     }
 
 
@@ -100,7 +101,7 @@ def shortcuts(
         trait: _scores(values, labels, fold, len(classes)) for trait, values in varied.items()
     }
     if len(scores) > 1:
-        scores["all of these together"] = np.sum(list(scores.values()), axis=0)
+        scores[TOGETHER] = np.sum(list(scores.values()), axis=0)
     best = [_best(trait, score, labels, classes) for trait, score in scores.items()]
     return sorted((one for one in best if not math.isnan(one.auc)), key=lambda one: -one.auc)
 
