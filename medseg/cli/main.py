@@ -25,8 +25,9 @@ COMMANDS = {
     "stats": ("medseg.cli.stats", "Measure a mask: volumes, diameters, intensities, lesions."),
     "demo": ("medseg.cli.demo", "Segment the demo scans and compare with the known truth."),
     "models": ("medseg.cli.models", "List models and show their cards."),
-    "check": ("medseg.cli.check", "Say what is odd about a data set, before training on it."),
     "plan": ("medseg.cli.plan", "Plan a training: what, why, and what it will cost."),
+    "check": ("medseg.cli.check", "Report all that is odd about a data set, case by case."),
+    "prepare": ("medseg.cli.prepare", "Prepare the cases of a training, all at once or resumed."),
     "train": ("medseg.cli.train", "Train a model as a config says."),
     "doctor": ("medseg.cli.doctor", "Check this installation, and that nothing flips or drifts."),
 }

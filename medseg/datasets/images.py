@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from medseg.errors import InputRefused
+from medseg.reading.forms import form_of
+from medseg.reading.picture import is_picture, read_image, volume_of_pixels
+from medseg.reading.pixel_archive import SUFFIX, arrays_of, images_of
 from medseg.volume import Volume
 
 PARTS = ("train", "val", "test")
@@ -50,8 +53,6 @@ class LabelledImage:
         InputRefused
             Of :mod:`medseg.reading`; the words name the case.
         """
-        from medseg.reading.picture import read_image, volume_of_pixels
-
         with named(self.name):
             if isinstance(self.image, np.ndarray):
                 return volume_of_pixels(self.image, self.name)
@@ -142,16 +143,31 @@ def listed_images(path: str | Path, classes: Sequence[str] | None = None) -> Lab
 
 
 def is_labelled_images(path: Path) -> bool:
-    """Return whether a path looks like a data set for classification, without reading images."""
+    """Return whether a path looks like a data set for classification, without reading images.
+
+    A table whose first label is a file is one of masks.
+    """
     if path.is_dir():
-        return not (path / "dataset.json").exists() and bool(_class_folders(path))
-    if path.suffix.lower() == ".csv":
-        try:
-            return set(COLUMNS) <= set(path.read_text("utf-8-sig").split("\n", 1)[0].strip()
-                                       .split(","))  # fmt: skip
-        except (OSError, UnicodeDecodeError):
-            return False
-    return path.suffix.lower() == ".npz"
+        return not (path / "dataset.json").exists() and _holds_class_folders(path)
+    if path.suffix.lower() != ".csv":
+        return path.suffix.lower() == SUFFIX
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            first = next(csv.DictReader(stream), None)
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return False
+    if first is None or not set(COLUMNS) <= set(first):
+        return False
+    return not (path.parent / (first["label"] or "")).is_file()
+
+
+def _holds_class_folders(path: Path) -> bool:
+    """Return whether every folder holds pictures or files of volumes, not one study's DICOM."""
+    homes = [path / part for part in PARTS if (path / part).is_dir()] or [path]
+    folders = [folder for home in homes for folder in _class_folders(home)]
+    return len(folders) > 1 and all(
+        any(is_picture(file) or form_of(file) for file in folder.iterdir()) for folder in folders
+    )
 
 
 Layout = Callable[[Path, Sequence[str] | None], LabelledImages]
@@ -160,7 +176,7 @@ Layout = Callable[[Path, Sequence[str] | None], LabelledImages]
 def _layout(path: Path) -> Layout:
     if path.is_dir() and not (path / "dataset.json").exists():
         return _of_folders
-    layout = {".csv": _of_table, ".npz": _of_arrays}.get(path.suffix.lower())
+    layout = {".csv": _of_table, SUFFIX: _of_arrays}.get(path.suffix.lower())
     if layout is None or path.is_dir():
         raise InputRefused(
             "dataset-unknown", "This is no data set for classification",
@@ -210,8 +226,6 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _of_arrays(path: Path, classes: Sequence[str] | None) -> LabelledImages:
-    from medseg.reading.pixel_archive import arrays_of, images_of
-
     arrays = arrays_of(path)
     images = images_of(arrays)
     labels = {part: _labels(arrays, part, len(of_part)) for part, of_part in images.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 from medseg.datasets import manifest, msd, nnunet, studies
@@ -75,7 +76,7 @@ def _check_files(dataset: Dataset) -> None:
 
 def _check_names(dataset: Dataset) -> None:
     names = [case.name for case in dataset.cases]
-    for first, second in zip(names, names[1:], strict=False):
+    for first, second in pairwise(names):
         if first == second:
             raise InputRefused(
                 "dataset-invalid", f"Case {first} is listed twice",

@@ -132,6 +132,7 @@ def prepare_cases(
     ignore: int | None = None,
     workers: int = 1,
     anew: bool = False,
+    announce: Callable[[Need], None] = lambda need: None,
 ) -> Prepared:
     """Prepare cases into a store; those that are there and whose files are unchanged stay.
 
@@ -152,6 +153,8 @@ def prepare_cases(
         Threads; each holds a case in memory.
     anew : bool
         Empty a store that was made for another plan, in place of refusing it.
+    announce : callable
+        Called before anything is written with what it will take.
 
     Raises
     ------
@@ -163,6 +166,7 @@ def prepare_cases(
     """
     _enter(folder, plan, ignore, anew)
     need = needed(cases, plan, folder, workers)
+    announce(need)
     if need.bytes > need.free:
         raise OutputFailed(
             "disk-too-small",
@@ -227,7 +231,8 @@ def _enter(folder: Path, plan: Plan, ignore: int | None, anew: bool) -> None:
                 do="Prepare into another folder, or anew with --overwrite",
             )  # fmt: skip
         if differ:
-            shutil.rmtree(folder)
+            for case in folder.glob("*/case.json"):
+                shutil.rmtree(case.parent)
     make_folder(folder)
     write_json(folder / _INDEX, wanted)
 

@@ -153,8 +153,9 @@ def _drawn_on(scans: Sequence[Series], told: References) -> list[Series]:
 
     The volumes into which one series was divided are told apart by instances alone.
     """
-    by_instance = [one for one in scans
-                   if any(each.header.instance in told.instances for each in one.slices)]  # fmt: skip
+    by_instance = [
+        one for one in scans if any(each.header.instance in told.instances for each in one.slices)
+    ]
     return by_instance or [one for one in scans if one.uid in told.series]
 
 
