@@ -11,10 +11,14 @@ if TYPE_CHECKING:
     import keras
 
 NETWORKS = {
+    "attention_unet": "medseg.networks.attention_unet:attention_unet",
+    "backbone_unet": "medseg.networks.backbone_unet:backbone_unet",
+    "nested_unet": "medseg.networks.nested_unet:nested_unet",
     "residual_classifier": "medseg.networks.residual_classifier:residual_classifier",
     "residual_unet": "medseg.networks.residual_unet:residual_unet",
     "textbook_cnn": "medseg.networks.textbook_cnn:textbook_cnn",
     "unet": "medseg.networks.unet:unet",
+    "vnet": "medseg.networks.vnet:vnet",
 }
 
 CLASSIFIERS = ("residual_classifier", "textbook_cnn")  # of whole images; the others segment

@@ -54,3 +54,41 @@ class InstanceNorm(layers.Layer):
 
     def get_config(self) -> dict:
         return {**super().get_config(), "scale": self.scale}
+
+
+@keras.saving.register_keras_serializable("medseg")
+class AsPhotograph(layers.Layer):
+    """Give a normalised scan the colours that networks trained on photographs expect.
+
+    ``(B, I, J, 1)`` or ``(B, I, J, 3)``, each channel of mean 0 and deviation 1, becomes
+    ``(B, I, J, 3)`` of the mean and deviation of ImageNet, in the form of one of Keras'
+    ``preprocess_input``: one channel is repeated.
+
+    ``mode`` is that form: ``"torch"``, channels of mean 0 and deviation 1; ``"tf"``, from -1 to
+    1; ``"caffe"``, BGR from 0 to 255 less the mean.
+    """
+
+    MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB from 0 to 1 (keras.applications)
+    DEVIATION = (0.229, 0.224, 0.225)
+
+    def __init__(self, mode: str, **kwargs) -> None:
+        super().__init__(**kwargs)
+        if mode not in ("torch", "tf", "caffe"):
+            raise ValueError(f"mode must be torch, tf or caffe; received {mode!r}")
+        self.mode = mode
+
+    def call(self, inputs):
+        image = ops.repeat(inputs, 3, axis=-1) if inputs.shape[-1] == 1 else inputs
+        deviation = ops.convert_to_tensor(self.DEVIATION, image.dtype)
+        if self.mode == "tf":
+            mean = ops.convert_to_tensor(self.MEAN, image.dtype)
+            return (image * deviation + mean) * 2 - 1
+        if self.mode == "caffe":
+            return ops.flip(image * deviation * 255, axis=-1)
+        return image
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], 3)
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "mode": self.mode}

@@ -8,7 +8,15 @@ import keras
 from keras import layers
 
 from medseg.networks.layers import InstanceNorm
-from medseg.networks.unet import CONVOLUTION, SLOPE, checked_rank, convolution, decoded, initializer
+from medseg.networks.unet import (
+    CONVOLUTION,
+    SLOPE,
+    checked_rank,
+    convolution,
+    decoded,
+    initializer,
+    model_of,
+)
 
 BLOCKS = (1, 3, 4, 6)  # of the finest encoder stages; all that follow have 6
 POOLING = {2: layers.AveragePooling2D, 3: layers.AveragePooling3D}
@@ -52,8 +60,8 @@ def residual_unet(
     rank = checked_rank(features, kernels, strides)
     inputs = keras.Input((None,) * rank + (channels,), name="image")
     skips = residual_stages(inputs, features, kernels, strides, blocks)
-    outputs = decoded(skips[-1], skips, features, kernels, strides, classes, 1, deep_supervision)
-    return keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0], name=name)
+    outputs = decoded(skips, features, kernels, strides, classes, 1, deep_supervision)
+    return model_of(inputs, outputs, name)
 
 
 def residual_stages(inputs, features, kernels, strides, blocks: Sequence[int] | None) -> list:

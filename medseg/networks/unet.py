@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 from keras import layers
@@ -63,29 +63,49 @@ def unet(
     """
     rank = checked_rank(features, kernels, strides)
     inputs = keras.Input((None,) * rank + (channels,), name="image")
-    x, skips = inputs, []
-    for stage, (width, kernel, stride) in enumerate(zip(features, kernels, strides, strict=True)):
-        x = _stage(x, f"encoder_{stage}", width, kernel, stride, convolutions)
-        skips.append(x)
-    outputs = decoded(x, skips, features, kernels, strides, classes, convolutions, deep_supervision)
-    return keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0], name=name)
+    skips = plain_stages(inputs, features, kernels, strides, convolutions)
+    outputs = decoded(skips, features, kernels, strides, classes, convolutions, deep_supervision)
+    return model_of(inputs, outputs, name)
+
+
+def plain_stages(inputs, features, kernels, strides, convolutions: int) -> list:
+    """Return the output of each stage of the plain encoder, finest first."""
+    x, stages = inputs, []
+    for number, (width, kernel, stride) in enumerate(zip(features, kernels, strides, strict=True)):
+        x = stage(x, f"encoder_{number}", width, kernel, stride, convolutions)
+        stages.append(x)
+    return stages
 
 
 def decoded(
-    x, skips, features, kernels, strides, classes: int, convolutions: int, deep_supervision: bool
+    skips,
+    features,
+    kernels,
+    strides,
+    classes: int,
+    convolutions: int,
+    deep_supervision: bool,
+    gate: Callable | None = None,
 ) -> list:
-    """Return the heads of a U-Net's decoder, finest first, from the outputs of its encoder."""
-    rank, outputs = len(kernels[0]), []
-    for stage in reversed(range(len(features) - 1)):
-        part, width, stride = f"decoder_{stage}", features[stage], tuple(strides[stage + 1])
-        x = TRANSPOSED[rank](
-            width, stride, strides=stride, kernel_initializer=initializer(), name=f"{part}_up"
-        )(x)
-        x = layers.Concatenate(name=f"{part}_join")([x, skips[stage]])
-        x = _stage(x, part, width, kernels[stage], (1,) * rank, convolutions)
-        if stage == 0 or (deep_supervision and stage < len(features) - 2):
-            outputs.append(_head(x, classes, rank, f"head_{stage}"))
+    """Return the heads of a U-Net's decoder, finest first, from the stages of its encoder.
+
+    ``gate(skip, x, part)`` weighs a skip connection by what comes up from below.
+    """
+    x, outputs = skips[-1], []
+    for number in reversed(range(len(features) - 1)):
+        part, width, kernel = f"decoder_{number}", features[number], kernels[number]
+        x = upsampled(x, part, width, strides[number + 1])
+        skip = skips[number] if gate is None else gate(skips[number], x, part)
+        x = layers.Concatenate(name=f"{part}_join")([x, skip])
+        x = stage(x, part, width, kernel, (1,) * len(kernel), convolutions)
+        if number == 0 or (deep_supervision and number < len(features) - 2):
+            outputs.append(head(x, classes, f"head_{number}"))
     return outputs[::-1]
+
+
+def model_of(inputs, outputs: list, name: str) -> keras.Model:
+    """Return the model of one output or, with deep supervision, of a list of them."""
+    return keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0], name=name)
 
 
 def checked_rank(features, kernels, strides) -> int:
@@ -105,7 +125,7 @@ def checked_rank(features, kernels, strides) -> int:
     return ranks.pop()
 
 
-def _stage(x, part: str, width: int, kernel, stride, convolutions: int):
+def stage(x, part: str, width: int, kernel, stride, convolutions: int):
     """Convolve, normalise and activate a few times; the first convolution takes the stride."""
     for number in range(convolutions):
         x = convolution(x, f"{part}_{number}", width, kernel, stride)
@@ -113,6 +133,14 @@ def _stage(x, part: str, width: int, kernel, stride, convolutions: int):
         x = layers.LeakyReLU(SLOPE, name=f"{part}_{number}_relu")(x)
         stride = (1,) * len(kernel)
     return x
+
+
+def upsampled(x, part: str, width: int, stride):
+    """Bring to the grid above by a transposed convolution whose kernel is the stride."""
+    stride = tuple(stride)
+    return TRANSPOSED[len(stride)](
+        width, stride, strides=stride, kernel_initializer=initializer(), name=f"{part}_up"
+    )(x)
 
 
 def convolution(x, part: str, width: int, kernel, stride):
@@ -135,9 +163,9 @@ def convolution(x, part: str, width: int, kernel, stride):
     )(x)
 
 
-def _head(x, classes: int, rank: int, part: str):
+def head(x, classes: int, part: str):
     """Map to one logit a class; float32 under every policy, since a loss follows."""
-    return CONVOLUTION[rank](
+    return CONVOLUTION[len(x.shape) - 2](
         classes, 1, kernel_initializer=initializer(), dtype="float32", name=part
     )(x)
 

@@ -51,6 +51,7 @@ class PlanConfig(Frozen):
     features: tuple[Count, ...] = Field(min_length=2, description="Channels of each stage")
     kernels: tuple[tuple[Count, ...], ...] | None = Field(None, description="3 everywhere")
     strides: tuple[tuple[Count, ...], ...] | None = Field(None, description="2 after stage one")
+    arguments: dict[str, Any] = Field({}, description="Others of that network's function")
     mirror_axes: tuple[Whole, ...] = (0, 1, 2)
     fit: Fit = Field("exact", description="How a whole image comes to the size of the patch")
 
@@ -79,11 +80,16 @@ class PlanConfig(Frozen):
         return 2 if self.patch[0] == 1 else 3
 
     def network_arguments(self) -> dict[str, Any]:
-        """Return features, kernels and strides with defaults filled in."""
+        """Return features, kernels and strides with defaults filled in, and what else is told."""
         stages = len(self.features)
         kernels = self.kernels or ((3,) * self.rank,) * stages
         strides = self.strides or ((1,) * self.rank, *((2,) * self.rank,) * (stages - 1))
-        return {"features": self.features, "kernels": kernels, "strides": strides}
+        return {
+            "features": self.features,
+            "kernels": kernels,
+            "strides": strides,
+            **self.arguments,
+        }
 
 
 class Optimizer(Frozen):

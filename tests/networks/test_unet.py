@@ -20,14 +20,6 @@ def small(**changes):
     return build("unet", **({"channels": 2, "classes": 3, **SMALL} | changes))
 
 
-@pytest.mark.parametrize(("arguments", "shape"), [(SMALL, (2, 4, 8, 12, 2)), (FLAT, (2, 8, 12, 2))])
-def test_logits_lie_on_the_grid_of_the_input(arguments, shape):
-    network = build("unet", channels=2, classes=3, **arguments)
-    logits = network.predict(np.zeros(shape, np.float32), verbose=0)
-    assert logits.shape == (*shape[:-1], 3)
-    assert logits.dtype == np.float32
-
-
 def test_deep_supervision_adds_heads_from_fine_to_coarse():
     network = small(
         features=[4, 4, 8, 8],
@@ -53,16 +45,6 @@ def test_weights_have_the_same_paths_in_every_build():
     assert paths == [variable.path for variable in small().variables]
     assert len(set(paths)) == len(paths)
     assert paths[0] == "encoder_0_0_conv/kernel"
-
-
-def test_weights_saved_and_loaded_give_equal_logits(tmp_path):
-    image = np.random.default_rng(0).normal(size=(1, 4, 8, 12, 2)).astype(np.float32)
-    network = small()
-    network.save_weights(tmp_path / "x.weights.h5")
-    other = small()
-    assert not np.array_equal(network(image), other(image))
-    other.load_weights(tmp_path / "x.weights.h5")
-    assert np.array_equal(network(image), other(image))
 
 
 def test_it_fits_and_summarises_as_any_keras_model():
@@ -120,5 +102,5 @@ def test_arguments_that_do_not_fit_are_refused(wrong, words):
 
 
 def test_an_unknown_network_is_refused_with_the_names_there_are():
-    with pytest.raises(PlanRefused, match=r"no network 'vnet'.*unet"):
-        build("vnet")
+    with pytest.raises(PlanRefused, match=r"no network 'wnet'.*unet"):
+        build("wnet")
