@@ -62,7 +62,9 @@ def main() -> int:
               f"expected calibration error {found.ece:.3f}")  # fmt: skip
         for name, row in zip(data.classes, found.confusion.tolist(), strict=True):
             print(f"  truly {name:18} called {dict(zip(data.classes, row, strict=True))}")
-        textbook.draw(arguments.out / "textbook.png", data, arguments.out / "log.csv", test, positive)
+        textbook.draw(
+            arguments.out / "textbook.png", data, arguments.out / "log.csv", test, positive
+        )
     except medseg.MedsegError as error:
         print(f"{error} [{error.code}]", file=sys.stderr)
         return 5

@@ -148,7 +148,7 @@ def _near_copies(seen: Sequence[_Seen]) -> Iterator[Remark]:
     pairs = []
     for start in range(0, len(flat), BLOCK):
         alike = flat[start : start + BLOCK] @ flat.T > ALIKE
-        pairs.append(np.argwhere(alike) + (start, 0))
+        pairs.append(np.argwhere(alike) + np.array([start, 0]))
     first, second = np.concatenate(pairs).T
     count, number = connected_components(
         coo_array((np.ones(len(first)), (first, second)), shape=(len(seen), len(seen)))

@@ -72,7 +72,8 @@ class Segmenter:
         Raises
         ------
         ModelRefused, PlanRefused, EngineFailed
-            ``task-differs``: the model classifies. Others as :func:`medseg.models.find` and :func:`medseg.inference.engines.choose`.
+            ``task-differs``: the model classifies. Others as :func:`medseg.models.find` and
+            :func:`medseg.inference.engines.choose`.
         """
         package = find(name)
         if package.plan.task != "segment":

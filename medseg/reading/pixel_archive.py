@@ -39,8 +39,10 @@ def arrays_of(path: Path) -> dict[str, np.ndarray]:
                            do="Check how it is written, or mount its disk") from None  # fmt: skip
     except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError,
             RuntimeError):  # fmt: skip
-        raise InputRefused("file-damaged", "The file is no whole archive of plain arrays (.npz)",
-                           do="Write it with numpy.savez, without object arrays") from None  # fmt: skip
+        raise InputRefused(
+            "file-damaged", "The file is no whole archive of plain arrays (.npz)",
+            do="Write it with numpy.savez, without object arrays",
+        ) from None  # fmt: skip
     except OSError as error:
         words = (error.strerror or type(error).__name__).lower()
         raise InputRefused("file-unreadable", f"The file may not be read: {words}",

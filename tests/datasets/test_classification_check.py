@@ -44,8 +44,8 @@ def test_marks_that_go_with_a_class_are_a_shortcut(tmp_path):
             image[row, column - 1 : column + 2] = 255
     pixels[labels == 0, 0, :30] = 255  # as bright, but one line along the edge
     np.savez(tmp_path / "a.npz", images=pixels, labels=labels)
-    shortcuts = [one.finding.words for one in check_images(listed_images(tmp_path / "a.npz")).remarks
-                 if one.finding.code == "shortcut"]  # fmt: skip
+    report = check_images(listed_images(tmp_path / "a.npz"))
+    shortcuts = [one.finding.words for one in report.remarks if one.finding.code == "shortcut"]
     assert any("small bright marks alone tells" in words for words in shortcuts)
 
 

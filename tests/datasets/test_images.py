@@ -58,11 +58,13 @@ def test_data_sets_of_images_are_told_from_those_of_masks(tmp_path):
     assert not is_labelled_images(masks)
 
 
+def read_all(path, **options):
+    return [case.read() for case in open_images(path, **options).cases]
+
+
 def refused(path, **options):
     with pytest.raises(InputRefused) as refusal:
-        dataset = open_images(path, **options)
-        for case in dataset.cases:
-            case.read()
+        read_all(path, **options)
     assert "\n" not in str(refusal.value)
     return refusal.value
 
