@@ -172,7 +172,8 @@ def draw(path: Path, dataset: LabelledImages, log: Path, judged: Judged, positiv
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 3.6), layout="constrained")
-    left, middle, right = figure.subfigures(1, 3, width_ratios=(1.25, 1, 1))
+    parts: Any = figure.subfigures(1, 3, width_ratios=(1.25, 1, 1))
+    left, middle, right = parts
     for row, of_class in enumerate(dataset.classes):
         cases = [case for case in dataset.part("train") if case.label == row][:4]
         for column, case in enumerate(cases):

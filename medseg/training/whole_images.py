@@ -28,6 +28,8 @@ def divided(dataset: LabelledImages, config: TrainingConfig) -> tuple[Fold, str]
     InputRefused
         ``class-small``: no case of a class is left to train on.
     """
+    train: Sequence[LabelledImage]
+    held_out: Sequence[LabelledImage]
     if dataset.is_split and "fold" not in config.model_fields_set:
         train, held_out = dataset.part("train"), dataset.part("val")
         words = f"val part of {dataset.name}"

@@ -167,7 +167,7 @@ def test_a_grey_picture_saved_in_colour_is_grey_and_a_coloured_one_is_not(tmp_pa
     grey = np.arange(12, dtype=np.uint8).reshape(3, 4)
     Image.fromarray(np.stack([grey] * 3, axis=-1)).save(tmp_path / "grey.png")
     Image.fromarray(np.stack([grey, grey, 0 * grey], axis=-1)).save(tmp_path / "red.png")
-    Image.fromarray((grey.astype(np.uint16) * 1000)).save(tmp_path / "deep.png")
+    Image.fromarray(grey.astype(np.uint16) * 1000).save(tmp_path / "deep.png")
     assert read_picture(tmp_path / "grey.png").array[:, :, 0].T.tolist() == grey.tolist()
     assert read_picture(tmp_path / "red.png").array.shape == (4, 3, 1, 3)
     assert read_picture(tmp_path / "deep.png").array.max() == 11000
