@@ -141,14 +141,15 @@ def cross_measured(held_out: Judged, words: str, seed: int) -> Measurement:
 def _measurement(judged: Judged, shares: np.ndarray, sets: np.ndarray, words: str) -> Measurement:
     labels = judged.labels
     said = shares.argmax(axis=1)
+    ranks = softmax(judged.logits)  # parts that were calibrated apart cannot be ranked together
     figures: dict[str, float] = {}
     if len(judged.classes) == 2:
-        low, high = metrics.delong_interval(labels, shares[:, 1])
-        figures["AUC"] = metrics.roc_auc(labels, shares[:, 1])
+        low, high = metrics.delong_interval(labels, ranks[:, 1])
+        figures["AUC"] = metrics.roc_auc(labels, ranks[:, 1])
         figures |= {"AUC, 95 % from": low, "AUC, 95 % to": high}
     else:
-        figures["AUC, macro"] = metrics.macro_auc(labels, shares)
-        areas = metrics.one_vs_rest_auc(labels, shares)
+        figures["AUC, macro"] = metrics.macro_auc(labels, ranks)
+        areas = metrics.one_vs_rest_auc(labels, ranks)
         figures |= {f"AUC, {name}": area for name, area in zip(judged.classes, areas, strict=True)}
     figures["balanced accuracy"] = metrics.balanced_accuracy(labels, said)
     for number, name in enumerate(judged.classes):
