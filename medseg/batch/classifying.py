@@ -23,10 +23,11 @@ from medseg.inference.engines import Device, EngineName, Precision
 from medseg.models import find
 from medseg.plan import Plan
 from medseg.reading import Progress as Bytes
-from medseg.reading import scan
+from medseg.reading import Series, scan
 from medseg.reading.picture import is_picture, read_picture, volume_of_pixels
 from medseg.reading.pixel_archive import SUFFIX, arrays_of, images_of
-from medseg.volume import Volume
+from medseg.reading.projection import is_projection, read_projection
+from medseg.volume import Source, Volume
 
 RESULT, TABLE = "result.json", "predictions.csv"
 FORMAT = 1
@@ -165,9 +166,24 @@ def _of_arrays(file: Path, prefix: str) -> tuple[Image, ...]:
 
 
 def _scans(path: Path, plan: Plan, unpacking: Bytes | None) -> Images:
-    choice = choose(scan(path, unpacking=unpacking), plan)
-    images = tuple(Image(one.case, one.files, one.read, one.modality) for one in choice.chosen)
-    return Images(images, choice.others, choice.skipped)
+    found = scan(path, unpacking=unpacking)
+    projections = [
+        Image(one.case, (file,), partial(_read_kept, file, one), one.modality)
+        for one in found if not one.scan for file in one.files if is_projection(file)
+    ]  # fmt: skip
+    if projections and not any(one.scan for one in found):
+        return Images(_named(projections), (), found.skipped)
+    choice = choose(found, plan)
+    images = [Image(one.case, one.files, one.read, one.modality) for one in choice.chosen]
+    taken = {image.case for image in projections}
+    others = tuple(one for one in choice.others if one.case not in taken)
+    return Images(_named([*projections, *images]), others, choice.skipped)
+
+
+def _read_kept(file: Path, series: Series) -> Volume:
+    """Read a projection while its series keeps the folder that an archive was unpacked to."""
+    return replace(read_projection(file), source=Source(series.case, "dicom", (file,),
+                                                        keeps=series.keeps))  # fmt: skip
 
 
 def _with_scans(path: Path, plan: Plan, images: Sequence[Image]) -> Images:

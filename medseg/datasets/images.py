@@ -12,7 +12,8 @@ import numpy as np
 
 from medseg.errors import InputRefused
 from medseg.reading.forms import form_of
-from medseg.reading.picture import is_picture, read_image, volume_of_pixels
+from medseg.reading.image import read_image
+from medseg.reading.picture import is_picture, volume_of_pixels
 from medseg.reading.pixel_archive import SUFFIX, arrays_of, images_of
 from medseg.volume import Volume
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from medseg.errors import InputRefused
 from medseg.geometry import Geometry
-from medseg.reading.read import read
 from medseg.volume import Source, Volume
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -95,11 +94,6 @@ def read_picture(path: Path) -> Volume:
     if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
         pixels = pixels[..., 0]
     return volume_of_pixels(pixels, path.stem, path)
-
-
-def read_image(path: Path) -> Volume:
-    """Return the image at a path: a picture, or a scan of any form that :func:`read` knows."""
-    return read_picture(path) if is_picture(path) else read(path)
 
 
 def _damaged() -> InputRefused:
