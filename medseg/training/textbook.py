@@ -44,7 +44,20 @@ def textbook_config(dataset: LabelledImages, path: Path, seed: int, raw: bool) -
     seed : int
     raw : bool
         Feed grey levels as they are, to see what happens without standardisation.
+
+    Raises
+    ------
+    InputRefused
+        ``classes-differ``: other than two classes; ``dataset-invalid``: a part is missing.
     """
+    if len(dataset.classes) != 2:
+        raise InputRefused(
+            "classes-differ", f"The textbook tells two classes apart, not {len(dataset.classes)}",
+            do="Train with medseg train, or give breastmnist.npz or pneumoniamnist.npz",
+        )  # fmt: skip
+    if not (dataset.is_split and dataset.part("test")):
+        raise InputRefused("dataset-invalid", "The textbook needs train, val and test parts",
+                           do="Give an .npz in MedMNIST's layout")  # fmt: skip
     columns, rows = dataset.cases[0].read().array.shape[:2]
     return TrainingConfig.model_validate({
         "name": f"textbook-{dataset.name}".lower(),
@@ -115,18 +128,7 @@ class Figures:
 
 
 def figures(judged: Judged, positive: int, temperature: float = 1.0) -> Figures:
-    """Return the figures of a classifier of two classes.
-
-    Raises
-    ------
-    InputRefused
-        ``classes-differ``: there are more classes than two.
-    """
-    if len(judged.classes) != 2:
-        raise InputRefused(
-            "classes-differ", f"The textbook tells two classes apart, not {len(judged.classes)}",
-            do="Train with medseg train, or give breastmnist.npz or pneumoniamnist.npz",
-        )  # fmt: skip
+    """Return the figures of a classifier of two classes."""
     shares = softmax(judged.logits / temperature)
     truth, said = judged.labels, shares.argmax(axis=1)
     table = metrics.confusion_table(truth, said, 2)
