@@ -306,7 +306,8 @@ def _without_side_heads(training: Training, model: Any) -> Any:
 
     plan = training.plan
     plain = networks.build(plan.network.name, **plan.network.arguments)
-    trained = {variable.path: variable for variable in model.variables}
-    for variable in plain.variables:
+    # not all variables: the state of a dropout's seeds is of training alone
+    trained = {variable.path: variable for variable in model.weights}
+    for variable in plain.weights:
         variable.assign(trained[variable.path].value)
     return plain
