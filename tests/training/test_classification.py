@@ -177,7 +177,8 @@ def test_a_refusal_is_one_line_and_its_status(trained, tmp_path, capsys, name, s
 
 def test_a_resumed_training_gives_the_weights_of_a_straight_one(trained, tmp_path):
     folder, _ = trained
-    config = load_config(folder / "halves.yaml", ["epochs=2"])
+    changes = ["plan.network=residual_classifier", "plan.arguments={dropout: 0.5, blocks: [1, 1]}"]
+    config = load_config(folder / "halves.yaml", ["epochs=2", *changes])
     straight, _ = fit(open_training(config), tmp_path / "straight")
 
     def stop(stage, done, total, note):
