@@ -12,8 +12,10 @@ from pydantic import (
     ConfigDict,
     Field,
     PositiveFloat,
+    SerializerFunctionWrapHandler,
     Strict,
     ValidationError,
+    model_serializer,
     model_validator,
 )
 
@@ -22,6 +24,9 @@ from medseg.geometry import Geometry, axes_towards
 from medseg.labels import LabelSet
 
 Count = Annotated[int, Strict(), Field(gt=0)]
+Task = Literal["segment", "classify"]
+Fit = Literal["exact", "crop", "resize"]
+LATER = ("classes", "fit")  # keys of classification alone, which older readers do not know
 
 
 class Frozen(BaseModel):
@@ -86,7 +91,12 @@ class Plan(Frozen):
     patch : (int, int, int)
         Tile size in voxels; ``(1, J, K)`` for a 2-D network.
     labels : LabelSet
-        Classes of the output, background left out.
+        Classes of the output, background left out; empty where whole images are classified.
+    classes : tuple of str
+        Names of the classes of whole images, in the order of the output.
+    fit : {"exact", "crop", "resize"}
+        How a whole image comes to the size of ``patch``: it has it already, or is refused; it
+        is cut or padded about its middle; it is stretched, whatever its voxels measure.
     mirror_axes : tuple of int
         Axes on which training mirrored. Left and right stay apart where labels have a side.
     outputs : {"classes", "regions"}
@@ -98,13 +108,15 @@ class Plan(Frozen):
     """
 
     format: Literal[1] = 1
-    task: Literal["segment"] = "segment"
+    task: Task = "segment"
     orientation: str = "RAS"
     spacing: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
     channels: tuple[Channel, ...] = Field(min_length=1)
     patch: tuple[Count, Count, Count]
     network: Network
-    labels: LabelSet
+    labels: LabelSet = LabelSet()
+    classes: tuple[str, ...] = ()
+    fit: Fit = "exact"
     mirror_axes: tuple[int, ...] = (0, 1, 2)
     outputs: Literal["classes", "regions"] = "classes"
     swap: tuple[tuple[int, int], ...] = ()
@@ -131,9 +143,31 @@ class Plan(Frozen):
             raise ValueError(refusal.found) from refusal
         return self
 
+    @model_validator(mode="after")
+    def _task_has_its_classes(self) -> Plan:
+        if self.task == "segment":
+            if self.classes:
+                raise ValueError("classes are of a plan with task: classify; give labels")
+            if "labels" not in self.model_fields_set:
+                raise ValueError("labels are missing")
+        elif len(self.labels):
+            raise ValueError("labels are of a plan with task: segment; give classes")
+        elif not 2 <= len(self.classes) == len(set(self.classes)):
+            raise ValueError(f"classes need two different names at least, not {self.classes}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _plain(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        told: dict[str, Any] = dump(self)
+        if self.task == "segment":  # the hash and the file of a segmentation stay what they were
+            told = {key: value for key, value in told.items() if key not in LATER}
+        return told
+
     @property
     def output_channels(self) -> int:
-        """Channels of the network's output."""
+        """Channels of the network's output: classes, background among them when segmenting."""
+        if self.task == "classify":
+            return len(self.classes)
         return self.labels.classes if self.outputs == "classes" else len(self.labels.regions)
 
     @property

@@ -20,7 +20,7 @@ import medseg
 from medseg.datasets import read_case
 from medseg.evaluation import Options
 from medseg.exporting import nifti
-from medseg.training.fit import open_training
+from medseg.training.opening import open_training
 
 
 def segment_held_out(config: medseg.training.TrainingConfig, out: Path) -> Path:

@@ -30,6 +30,8 @@ class Outcome:
         Number of files and the SHA-256 over theirs.
     volumes_ml : dict of float
         Of each label.
+    classification : dict
+        Of a classifier: label, probabilities, prediction set; empty where there was none.
     outputs : dict
         For each format its file, relative to the run's folder, and the SHA-256.
     seconds : dict of float
@@ -48,6 +50,7 @@ class Outcome:
     spacing_mm: tuple[float, ...] = ()
     input: dict[str, Any] = field(default_factory=dict)
     volumes_ml: dict[str, float] = field(default_factory=dict)
+    classification: dict[str, Any] = field(default_factory=dict)
     outputs: dict[str, dict[str, str]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
@@ -55,7 +58,10 @@ class Outcome:
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values for ``case.json`` and ``run.json``."""
-        return asdict(self)
+        told = asdict(self)
+        if not self.classification:
+            del told["classification"]
+        return told
 
 
 def unsuccessful(case: str, error: MedsegError | OSError | MemoryError, **known: Any) -> Outcome:

@@ -16,11 +16,13 @@ Examples:
   medseg check DATASET
   medseg check DATASET --patient '^([^_]+)_' --out report.html
   medseg check studies.yaml --json
+  medseg check images.npz
 
 \b
 DATASET is a folder in MSD or nnU-Net raw layout, a manifest (.csv, .yaml), or a
-folder of DICOM studies with SEG or RTSTRUCT: see docs/datasets.md. Exit status:
-0 nothing worse than warnings, 3 errors.
+folder of DICOM studies with SEG or RTSTRUCT: see docs/datasets.md. Or labelled
+images (an .npz, a CSV with case, image and label, a folder for each class): see
+docs/classification.md. Exit status: 0 nothing worse than warnings, 3 errors.
 """
 
 _SHOWN = 3  # cases of a finding in the table; all of them are in the JSON and on the page
@@ -41,18 +43,28 @@ def command(
     """Read every case of DATASET and report all that is odd, and what to do about it.
 
     Grids, label values, NaN, empty labels, one image twice or nearly, one patient on both sides
-    of a split, spacings and labels unlike the others'. A bad case stops nothing.
+    of a split, spacings and labels unlike the others'. A bad case stops nothing. Of labelled images
+    also how uneven the classes are, and whether size, brightness or small bright marks alone
+    tell the class.
     """
     from medseg.cli.console import REFUSED, print_json
     from medseg.cli.progress import Report as Bar
     from medseg.datasets import open_dataset
     from medseg.datasets.check import check
+    from medseg.datasets.classification_check import check_images
+    from medseg.datasets.images import is_labelled_images, listed_images
     from medseg.inference.machine import cores
 
-    opened = open_dataset(dataset, patient)
     with Bar() as bar:
-        report = check(opened, workers=workers or cores(),
-                       progress=lambda done, total: bar.show("Checking", done, total))  # fmt: skip
+
+        def progress(done: int, total: int) -> None:
+            bar.show("Checking", done, total)
+
+        if is_labelled_images(dataset):
+            report = check_images(listed_images(dataset), progress=progress)
+        else:
+            opened = open_dataset(dataset, patient)
+            report = check(opened, workers=workers or cores(), progress=progress)
     if out is not None:
         from medseg.datasets.page import write_page
 

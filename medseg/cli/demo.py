@@ -26,16 +26,34 @@ class Compared:
     dice: float
 
 
-@click.command()
+EPILOG = """\b
+Examples:
+  medseg demo
+  medseg demo textbook
+  medseg demo textbook --data pneumoniamnist.npz --seed 3
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("story", type=click.Choice(["segment", "textbook"]), default="segment")
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("medseg-demo"),
               show_default=True, help="Folder for the results.")  # fmt: skip
+@click.option("--data", type=click.Path(path_type=Path), help="Of textbook: an .npz of MedMNIST.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of textbook.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
-def command(out: Path, as_json: bool) -> int:
-    """Segment the demo scans and compare with the known truth.
+def command(story: str, out: Path, data: Path | None, seed: int, as_json: bool) -> int:
+    """Segment the demo scans and compare with the known truth, or train a textbook network.
 
     A CT phantom with a tumour goes all the way: DICOM in, NIfTI, DICOM SEG and a picture out.
     In a clone of the repository two real MR cases follow, which the model never saw.
+
+    With textbook, the convolutional network of the textbooks learns on small ultrasound images,
+    in under a minute: what each layer does, a training curve, and honest figures.
     """
+    if story == "textbook":
+        from medseg.cli.textbook import run as tell
+
+        return tell(data, out / "textbook", seed, _samples(), as_json)
     from medseg.batch import segment
     from medseg.cli.console import cache_folder, print_json
     from medseg.cli.progress import Report

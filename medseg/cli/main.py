@@ -18,6 +18,7 @@ COMMANDS = {
     "scan": ("medseg.cli.scan", "List the series under a path: what they are, what is odd."),
     "convert": ("medseg.cli.convert", "Write scans as NIfTI, geometry and values exact."),
     "segment": ("medseg.cli.segment", "Segment a scan, or every scan of a tree of studies."),
+    "classify": ("medseg.cli.classify", "Say which class an image shows, and how sure that is."),
     "worksheet": ("medseg.cli.worksheet", "Judge results on a page; export what is accepted."),
     "evaluate": ("medseg.cli.evaluate", "Score masks against references, with a report."),
     "compare": ("medseg.cli.compare", "Compare models on the same cases, and rank them."),

@@ -44,15 +44,20 @@ def command(
     """
     from medseg.cli.console import print_json
     from medseg.cli.progress import Report
+    from medseg.datasets import Dataset
     from medseg.datasets.store import prepare_cases
+    from medseg.errors import PlanRefused
     from medseg.inference.machine import cores
     from medseg.training import load_config
-    from medseg.training.fit import open_training
+    from medseg.training.opening import open_training
 
     changes = {"skip_refused": True} | ({"dataset": data} if data is not None else {})
     settings = load_config(config, overrides).model_copy(update=changes)
     folder = out or settings.prepared or config.with_suffix(".store")
     training = open_training(settings)
+    if not isinstance(training.dataset, Dataset):
+        raise PlanRefused("task-differs", "Whole images are prepared by the training itself",
+                          do="Use medseg train")  # fmt: skip
     with Report() as report:
         prepared = prepare_cases(
             training.dataset.cases, training.plan, folder,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import medseg
-from medseg.errors import EngineFailed, InputRefused
+from medseg.errors import EngineFailed, InputRefused, ModelRefused
 from medseg.findings import Finding
 from medseg.geometry import Geometry, axes_towards
 from medseg.inference import tiles
@@ -83,9 +83,14 @@ class Segmenter:
         Raises
         ------
         ModelRefused, PlanRefused, EngineFailed
-            As :func:`medseg.models.find` and :func:`medseg.inference.engines.choose`.
+            ``task-differs``: the model classifies. Others as :func:`medseg.models.find` and
+            :func:`medseg.inference.engines.choose`.
         """
         package = find(name)
+        if package.plan.task != "segment":
+            raise ModelRefused("task-differs", f"{package.name} classifies whole images",
+                               do="Use medseg classify, or give a model that segments"
+                               )  # fmt: skip
         load = partial(choose, engine=engine, device=device, precision=precision, cache=cache)
         loaded, findings = load(package)
 

@@ -1,5 +1,6 @@
 """Model packages: a plan, weights and a card in one folder or zip, checked before use."""
 
+from medseg.models.calibration import Calibration, Domain, domain_of
 from medseg.models.card import Card, Dataset, Measurement, as_markdown, brief
 from medseg.models.ensemble import ensembled, member
 from medseg.models.listing import Entry, listed
@@ -8,8 +9,10 @@ from medseg.models.postprocessing import Evidence, FillHoles, LargestComponent, 
 from medseg.models.shipped import find, shipped
 
 __all__ = [
+    "Calibration",
     "Card",
     "Dataset",
+    "Domain",
     "Entry",
     "Evidence",
     "FillHoles",
@@ -20,6 +23,7 @@ __all__ = [
     "Step",
     "as_markdown",
     "brief",
+    "domain_of",
     "ensembled",
     "find",
     "listed",

@@ -21,6 +21,7 @@ from pydantic import Field, NonNegativeInt, ValidationError, model_validator
 
 from medseg.errors import MedsegError, ModelRefused
 from medseg.files import whole_file, whole_folder, write_json
+from medseg.models.calibration import Calibration
 from medseg.models.card import Card
 from medseg.models.postprocessing import Evidence, Step
 from medseg.plan import Frozen, Plan
@@ -68,6 +69,7 @@ class _Record(Frozen):
     ensemble: tuple[_Network, ...] = ()
     postprocessing: tuple[Step, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    calibration: Calibration | None = None
 
     @model_validator(mode="after")
     def _networks_fit_together(self) -> _Record:
@@ -124,6 +126,8 @@ class ModelPackage:
         What is done to a finished mask.
     evidence : tuple of Evidence
         What led to the choice of networks and of post-processing.
+    calibration : Calibration or None
+        Of a classifier: what its probabilities are worth; None where nothing was held out.
     """
 
     path: Path
@@ -138,6 +142,7 @@ class ModelPackage:
     others: tuple[ModelPackage, ...] = ()
     postprocessing: tuple[Step, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    calibration: Calibration | None = None
 
     @property
     def networks(self) -> tuple[ModelPackage, ...]:
@@ -171,7 +176,8 @@ class ModelPackage:
         _check_files(path, sizes, record)
         package = cls(path, record.name, record.version, record.plan, record.card, digest,
                       _checked_shapes(path, WEIGHTS, sizes, record.weights), record.files,
-                      postprocessing=record.postprocessing, evidence=record.evidence
+                      postprocessing=record.postprocessing, evidence=record.evidence,
+                      calibration=record.calibration
                       )  # fmt: skip
         others = []
         for network in record.ensemble:
@@ -212,6 +218,7 @@ def write_package(
     others: Iterable[tuple[Plan, Mapping[str, np.ndarray]]] = (),
     postprocessing: Sequence[Step] = (),
     evidence: Sequence[Evidence] = (),
+    calibration: Calibration | None = None,
 ) -> ModelPackage:
     """Write a package, open it again as a check, and return it.
 
@@ -231,6 +238,8 @@ def write_package(
         Plan and weights of the further networks of an ensemble; taken one after the other.
     postprocessing, evidence : sequences of Step and Evidence
         What is done to finished masks, and what led to that.
+    calibration : Calibration, optional
+        Of a classifier.
 
     Raises
     ------
@@ -243,7 +252,8 @@ def write_package(
     """
     path = Path(path)
     told = {"name": name, "version": version, "plan": plan, "card": card,
-            "postprocessing": postprocessing, "evidence": evidence}  # fmt: skip
+            "postprocessing": postprocessing, "evidence": evidence,
+            "calibration": calibration}  # fmt: skip
     files, record = _contents(told, chain([(plan, weights)], others))
     if path.suffix == ".zip":
         with whole_file(path) as aside:
@@ -287,7 +297,12 @@ def _contents(
     except ValidationError as error:
         raise ModelRefused("package-invalid", _first(error)) from error
     content = record.model_dump(mode="json")
-    for name in ("ensemble", "postprocessing", "evidence"):  # an ordinary package lacks them
+    for name in (
+        "ensemble",
+        "postprocessing",
+        "evidence",
+        "calibration",
+    ):  # an ordinary package lacks them
         if not content[name]:
             del content[name]
     return stored, content

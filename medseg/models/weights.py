@@ -45,8 +45,8 @@ def network_of(package: ModelPackage, *, policy: Policy = "float32") -> keras.Mo
         **plan.network.arguments,
         "channels": len(plan.channels),
         "classes": plan.output_channels,
-        "deep_supervision": False,
     }
+    arguments.pop("deep_supervision", None)
     with dtype_policy(policy):
         model = networks.build(plan.network.name, **arguments)
     assign(model, package.weights())

@@ -21,6 +21,8 @@ NETWORKS = {
     "vnet": "medseg.networks.vnet:vnet",
 }
 
+CLASSIFIERS = ("residual_classifier", "textbook_cnn")  # of whole images; the others segment
+
 
 def build(name: str, **arguments: Any) -> keras.Model:
     """Build a network by its name in ``NETWORKS``.

@@ -56,7 +56,7 @@ class Checkpoint(keras.callbacks.Callback):
 
 def save_checkpoint(path: Path, model: keras.Model, done: Done, identity: str) -> None:
     """Write a model's variables and its optimizer's, and how far it has come."""
-    arrays = {f"model/{v.path}": keras.ops.convert_to_numpy(v.value) for v in model.variables}
+    arrays = {name: keras.ops.convert_to_numpy(v.value) for name, v in _variables(model).items()}
     state: dict[str, np.ndarray] = {}
     model.optimizer.save_own_variables(state)
     arrays |= {f"optimizer/{key}": np.asarray(value) for key, value in state.items()}
@@ -86,17 +86,29 @@ def load_checkpoint(path: Path, model: keras.Model, identity: str) -> Done:
             arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise ModelRefused("checkpoint-invalid", f"{path.name} cannot be read") from error
-    expected = {f"model/{variable.path}" for variable in model.variables}
-    if metadata.get("identity") != identity or not expected <= set(arrays):
+    variables = _variables(model)
+    if metadata.get("identity") != identity or not variables.keys() <= arrays.keys():
         raise ModelRefused(
             "checkpoint-invalid", f"{path.name} belongs to another training",
             do="Train into another folder, or start anew without --resume",
         )  # fmt: skip
-    for variable in model.variables:
-        variable.assign(arrays[f"model/{variable.path}"])
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
     model.optimizer.build(model.trainable_variables)
     prefix = "optimizer/"
     model.optimizer.load_own_variables(
         {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
     )
     return Done(int(metadata["epochs"]), float(metadata["minutes"]))
+
+
+def _variables(model: keras.Model) -> dict[str, keras.Variable]:
+    """Return weights by their path, and the rest by number.
+
+    The path of a dropout's seed counts the dropouts that this process ever built.
+    """
+    weights = {id(variable): f"model/{variable.path}" for variable in model.weights}
+    return {
+        weights.get(id(variable), f"state/{number}"): variable
+        for number, variable in enumerate(model.variables)
+    }

@@ -25,8 +25,8 @@ from medseg.files import whole_file
 from medseg.labels import Label
 from medseg.losses import LOSSES
 from medseg.models.card import Dataset as CitedDataset
-from medseg.networks.build import NETWORKS
-from medseg.plan import Clip, Count, Frozen, ZScore
+from medseg.networks.build import CLASSIFIERS, NETWORKS
+from medseg.plan import Clip, Count, Fit, Frozen, Task, ZScore
 from medseg.settings import load_settings
 
 Whole = Annotated[int, Strict(), Field(ge=0)]
@@ -77,6 +77,16 @@ class ChannelConfig(Frozen):
         "auto", description="auto: clip for CT, zscore for others; clip is measured on the fold"
     )
 
+    @property
+    def fixed(self) -> Clip | ZScore | None:
+        """How the channel is normalised, or None where a window has to be measured."""
+        if isinstance(self.normalisation, Clip | ZScore):
+            return self.normalisation
+        is_ct = "CT" in (self.modality.upper(), self.name.upper())
+        if self.normalisation == "clip" or (self.normalisation == "auto" and is_ct):
+            return None
+        return ZScore()
+
 
 class PlanConfig(Frozen):
     """How the network sees a scan."""
@@ -99,6 +109,7 @@ class PlanConfig(Frozen):
     outputs: Literal["classes", "regions"] = Field(
         "classes", description="regions: a channel for each region of the labels, which may overlap"
     )
+    fit: Fit = Field("exact", description="How a whole image comes to the size of the patch")
 
     @field_validator("network")
     @classmethod
@@ -194,7 +205,14 @@ class TrainingConfig(Frozen):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="Of the model")
     version: str = "1"
-    dataset: Path = Field(description="Folder or manifest, see docs/datasets.md; from the config's")
+    task: Task = "segment"
+    dataset: Path = Field(
+        description="Folder or manifest, see docs/datasets.md; to classify a table, an .npz or a "
+        "folder of classes; from the config's own folder"
+    )
+    classes: tuple[str, ...] | None = Field(
+        None, description="To classify: names in the order of the output; the data set's if None"
+    )
     prepared: Path | None = Field(None, description="Store that medseg prepare made")
     skip_refused: bool = Field(False, description="Train without cases that cannot be used")
     labels: tuple[Label, ...] | None = Field(
@@ -244,6 +262,20 @@ class TrainingConfig(Frozen):
     seed: Whole = Field(12345, description="Of weights, patches and augmentation")
     split_seed: Whole = Field(12345, description="Of the folds; 12345 gives nnU-Net's")
     card: CardConfig
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_task(cls, told: Any) -> Any:
+        if isinstance(told, dict) and told.get("task") == "classify":
+            return {"loss": {"name": "cross_entropy"}, "deep_supervision": False, **told}
+        return told
+
+    @model_validator(mode="after")
+    def _network_does_the_task(self) -> TrainingConfig:
+        if (self.plan.network in CLASSIFIERS) != (self.task == "classify"):
+            wanted = CLASSIFIERS if self.task == "classify" else set(NETWORKS) - set(CLASSIFIERS)
+            raise ValueError(f"to {self.task}, plan.network is one of {sorted(wanted)}")
+        return self
 
     @field_validator("loss", mode="before")
     @classmethod

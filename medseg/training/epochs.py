@@ -25,8 +25,9 @@ class Epoch:
         Of fitting since the start.
     loss, validation_loss : float
         Mean over the epoch's training patches, and over held-out ones.
-    pseudo_dice, smoothed_dice : float
-        Dice on held-out patches, not on whole cases, and its moving average.
+    score, smoothed_score : float
+        Pseudo-Dice, on held-out patches and not on whole cases, or of a classifier the share of
+        held-out images that it gets right; and its moving average.
     rate : float
         Learning rate of the last step.
     patches_a_second : float
@@ -36,8 +37,8 @@ class Epoch:
     minutes: float
     loss: float
     validation_loss: float = math.nan
-    pseudo_dice: float = math.nan
-    smoothed_dice: float = math.nan
+    score: float = math.nan
+    smoothed_score: float = math.nan
     rate: float = math.nan
     patches_a_second: float = math.nan
 

@@ -27,8 +27,8 @@ from medseg.models import (
 )
 from medseg.models.ensemble import card_of
 from medseg.plan import Plan
-from medseg.training.fit import Progress, silent
 from medseg.training.held_out import Candidate, HeldOut, candidates_of, segment_held_out
+from medseg.training.progress import Progress, silent
 from medseg.training.runs import Configuration, open_runs
 from medseg.training.validate import dice_of, scored_labels
 

@@ -12,6 +12,7 @@ from medseg.training.epochs import Epoch, read_epochs, smoothed, write_epochs
 from medseg.training.picture import draw
 from medseg.training.schedule import Clock
 
+SCORES = ("dice", "accuracy")  # of held-out patches, and of held-out images
 PICTURE_SECONDS = 20.0  # between two drawings: one takes half a second
 
 
@@ -52,16 +53,16 @@ class Journal(keras.callbacks.Callback):
         """Add a row, and draw when the last drawing is old."""
         measured = logs or {}
         # with several heads Keras puts the name of the finest before the metric's
-        dice = next((value for name, value in measured.items()
-                     if name.startswith("val_") and name.endswith("dice")), math.nan)  # fmt: skip
-        before = self.epochs[-1].smoothed_dice if self.epochs else math.nan
+        score = next((value for name, value in measured.items()
+                     if name.startswith("val_") and name.endswith(SCORES)), math.nan)  # fmt: skip
+        before = self.epochs[-1].smoothed_score if self.epochs else math.nan
         row = Epoch(
             epoch + 1,
             self.clock.minutes,
             measured.get("loss", math.nan),
             measured.get("val_loss", math.nan),
-            dice,
-            dice if math.isnan(before) else smoothed(before, dice),
+            score,
+            score if math.isnan(before) else smoothed(before, score),
             float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
             self.steps * self.batch / self.seconds,
         )

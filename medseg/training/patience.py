@@ -38,9 +38,9 @@ class Patience(keras.callbacks.Callback):
     @property
     def best(self) -> int:
         """Number of the best epoch so far; 0 when none was measured."""
-        measured = [e for e in self.journal.epochs if not math.isnan(e.smoothed_dice)]
+        measured = [e for e in self.journal.epochs if not math.isnan(e.smoothed_score)]
         # of equals the first, so that a plateau ends
-        return max(measured, key=lambda e: (e.smoothed_dice, -e.epoch)).epoch if measured else 0
+        return max(measured, key=lambda e: (e.smoothed_score, -e.epoch)).epoch if measured else 0
 
     def on_epoch_end(self, epoch, logs=None) -> None:
         """Keep the weights when they are the best; stop when they have not been for long."""

@@ -35,12 +35,12 @@ def draw(epochs: Sequence[Epoch], path: Path) -> None:
         if np.isfinite(values).any():
             axes.plot(number, values, color=colour, label=label, marker=marker, alpha=alpha)
 
-    line(losses, "loss", "training patches", BLUE)
-    line(losses, "validation_loss", "held-out patches", ORANGE)
+    line(losses, "loss", "trained on", BLUE)
+    line(losses, "validation_loss", "held out", ORANGE)
     losses.set_ylabel("loss")
-    line(scores, "pseudo_dice", "each epoch", GREEN, alpha=0.35)
-    line(scores, "smoothed_dice", "moving average", GREEN)
-    scores.set_ylabel("Dice on held-out patches")
+    line(scores, "score", "each epoch", GREEN, alpha=0.35)
+    line(scores, "smoothed_score", "moving average", GREEN)
+    scores.set_ylabel("Dice of held-out patches,\naccuracy of held-out images")
     scores.set_ylim(0, 1)
     line(pace, "rate", "learning rate", GREY)
     pace.set_ylabel("learning rate")

@@ -12,8 +12,9 @@ from PIL import Image, ImageDraw
 
 from medseg.augmentation import recipe
 from medseg.augmentation.sides import class_pairs, side_axis
-from medseg.datasets import Case
+from medseg.datasets import Case, Dataset
 from medseg.datasets.store import StoredCase, store_cases
+from medseg.errors import PlanRefused
 from medseg.exporting import picture
 from medseg.exporting.picture import BACKGROUND, FAINT, FILL, GAP, LETTER, LINE, MARGIN, TEXT, font
 from medseg.files import make_folder, whole_file
@@ -21,7 +22,8 @@ from medseg.findings import Finding
 from medseg.geometry import Geometry, axes_towards
 from medseg.plan import Plan
 from medseg.training.config import TrainingConfig
-from medseg.training.fit import Progress, Training, open_training, silent
+from medseg.training.opening import Training, open_training
+from medseg.training.progress import Progress, silent
 
 TILE = 208  # pixels of the longest side of a patch
 BETWEEN = 26  # before and after augmentation
@@ -93,6 +95,9 @@ def preview(
     """
     if seed is not None:
         config = config.model_copy(update={"seed": seed})
+    if config.task == "classify":
+        raise PlanRefused("task-differs", "A sheet is drawn of patches with labels only",
+                          do="Give the config of a segmentation")  # fmt: skip
     training = open_training(config)
     chosen = _chosen(training, count)
     out = Path(out)
@@ -110,6 +115,7 @@ def preview(
 def _chosen(training: Training, count: int) -> list[Case]:
     names = sorted(training.fold.train)
     rng = np.random.default_rng(training.config.seed)
+    assert isinstance(training.dataset, Dataset)
     wanted = set(rng.choice(names, min(count, len(names)), replace=False).tolist())
     return [case for case in training.dataset.cases if case.name in wanted]
 

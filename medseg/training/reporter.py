@@ -33,7 +33,7 @@ class Reporter(keras.callbacks.Callback):
         note = f"loss {(logs or {}).get('loss', float('nan')):.3f}"
         if self.journal.epochs:
             last = self.journal.epochs[-1]
-            note += f", Dice {last.smoothed_dice:.3f}, {last.patches_a_second:.1f} patches/s"
+            note += f", score {last.smoothed_score:.3f}, {last.patches_a_second:.1f} patches/s"
         budget = self.config.time_budget
         if budget is None:
             self.progress("train", step, self.config.total_steps, note)

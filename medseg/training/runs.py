@@ -10,7 +10,7 @@ from medseg.datasets import Dataset
 from medseg.errors import ModelRefused, PlanRefused
 from medseg.models import ModelPackage, member
 from medseg.training.config import TrainingConfig, load_config
-from medseg.training.fit import NOT_OF_IDENTITY, dataset_of, fold_in
+from medseg.training.opening import NOT_OF_IDENTITY, dataset_of, fold_in
 
 CONFIG = "config.yaml"
 NOT_OF_CONFIGURATION = NOT_OF_IDENTITY | {"name", "version", "fold"}

@@ -9,6 +9,7 @@ import numpy as np
 
 from medseg.augmentation import Recipe
 from medseg.augmentation.frame import Patch
+from medseg.datasets.image_store import StoredImages
 from medseg.datasets.store import StoredCase
 from medseg.plan import Plan
 
@@ -109,6 +110,72 @@ def truth_table(dtype: np.dtype, plan: Plan | None = None) -> np.ndarray:
             table[: len(values), channel] = np.isin(values, region.region)
     table[-1] = -1
     return table
+
+
+class Images(keras.utils.PyDataset):
+    """Batches for ``fit``: whole images ``(B, I, J, K, C)`` and class numbers ``(B, 1)``.
+
+    Every image comes once before any comes again, in an order that each pass over them draws
+    anew. As with :class:`Patches`, a batch is a function of seed, epoch and number alone.
+
+    Parameters
+    ----------
+    stored : StoredImages
+        Of a patch ``(1, J, K)`` batches are 2-D.
+    recipe : Recipe
+    batch, steps : int
+        Images in a batch, batches in an epoch.
+    seed, first_epoch : int
+    """
+
+    def __init__(
+        self,
+        stored: StoredImages,
+        recipe: Recipe,
+        *,
+        batch: int,
+        steps: int,
+        seed: int,
+        first_epoch: int = 0,
+    ) -> None:
+        super().__init__(workers=1, use_multiprocessing=False, max_queue_size=4)
+        self.stored = stored
+        self.recipe = recipe
+        self.batch = batch
+        self.steps = steps
+        self.seed = seed
+        self.epoch = first_epoch
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, number: int):
+        first = (self.epoch * self.steps + number) * self.batch
+        chosen = self._chosen(first)
+        image = np.stack([self._augmented(case, first + n) for n, case in enumerate(chosen)])
+        labels = self.stored.labels[chosen, np.newaxis]
+        return image[:, 0] if image.shape[1] == 1 else image, labels
+
+    def on_epoch_end(self) -> None:
+        """Count the epoch, on which every batch depends."""
+        self.epoch += 1
+
+    def _chosen(self, first: int) -> np.ndarray:
+        """Return which images make the batch that begins with the ``first`` one drawn."""
+        turns, places = np.divmod(np.arange(first, first + self.batch), len(self.stored.labels))
+        orders = {
+            turn: np.random.default_rng((self.seed, 0, turn)).permutation(len(self.stored.labels))
+            for turn in set(turns.tolist())
+        }
+        return np.array([orders[turn][place] for turn, place in zip(turns.tolist(), places,
+                                                                    strict=True)])  # fmt: skip
+
+    def _augmented(self, chosen: int, index: int) -> np.ndarray:
+        image = self.stored.images[chosen]  # (I, J, K, C)
+        shape = image.shape[:3]
+        rng = np.random.default_rng((self.seed, 1, index))
+        unlabelled, centre = np.zeros(shape, np.uint8), np.asarray(shape) // 2
+        return self.recipe.patch(image, unlabelled, centre, rng)[0]
 
 
 def _centre(case: StoredCase, patch: Patch, forced: bool, rng: np.random.Generator) -> np.ndarray:

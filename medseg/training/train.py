@@ -12,13 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from medseg.datasets import Case
+from medseg.datasets import Dataset
 from medseg.datasets.store import shapes_of
 from medseg.inference import Segmenter
 from medseg.models import Card, Measurement, ModelPackage, write_package
 from medseg.models.weights import weights_of
 from medseg.training.config import TrainingConfig
-from medseg.training.fit import Training, fit, open_training, prepared_folder
+from medseg.training.feeding import prepared_folder
+from medseg.training.fit import fit
+from medseg.training.judging import judged
+from medseg.training.opening import Training, open_training
 from medseg.training.progress import Progress, silent
 from medseg.training.validate import mean_dice, validate, write_scores
 
@@ -37,7 +40,10 @@ def train(
 
     Writes into ``out``: ``model/`` (the package), ``validation.csv`` (Dice of every held-out
     case, worst first), ``metrics.csv`` and ``progress.png`` (each epoch), ``config.yaml`` (what
-    was asked for), ``checkpoint.safetensors`` and, while it runs, ``prepared/``.
+    was asked for), ``checkpoint.safetensors`` and, while it runs, ``prepared/``. A classifier has
+    ``validation/`` and ``test/`` in place of the table, each with ``predictions.csv`` and
+    ``references.csv``; temperature, prediction sets and domain are fitted to the held-out cases
+    and kept in the package.
 
     Parameters
     ----------
@@ -75,29 +81,36 @@ def train(
     )
     card = _card(training, minutes, prepared_folder(training, out))
     package = pack(card=card)
-    if training.fold.held_out:
-        scores = validate(
-            Segmenter.load(package.path),
-            _held_out(training),
-            lambda done, total: progress("validate", done, total, ""),
-            ignore=training.dataset.ignore,
-            skip_refused=config.skip_refused,
-        )
-        write_scores(out / "validation.csv", scores)
-        measured = Measurement(
-            measured_on=f"fold {config.fold} of {config.folds}, "
-            f"{len(training.fold.held_out)} cases that training did not see",
-            figures=mean_dice(scores),
-        )
-        card = card.model_copy(update={"results": (measured,)})
-        package = pack(card=card)
+    if config.task == "classify":
+        results, calibration = judged(training, package, out, progress)
+        package = pack(card=card.model_copy(update={"results": results}), calibration=calibration)
+    elif training.fold.held_out:
+        results = (_measured(training, package, out, progress),)
+        package = pack(card=card.model_copy(update={"results": results}))
     shutil.rmtree(out / "prepared", ignore_errors=True)  # not there where a store was given
     return package
 
 
-def _held_out(training: Training) -> list[Case]:
+def _measured(
+    training: Training, package: ModelPackage, out: Path, progress: Progress
+) -> Measurement:
+    """Segment every held-out case, write its scores, and return their means."""
+    config, dataset = training.config, training.dataset
+    assert isinstance(dataset, Dataset)
     names = set(training.fold.held_out)
-    return [case for case in training.dataset.cases if case.name in names]
+    scores = validate(
+        Segmenter.load(package.path),
+        [case for case in dataset.cases if case.name in names],
+        lambda done, total: progress("validate", done, total, ""),
+        ignore=dataset.ignore,
+        skip_refused=config.skip_refused,
+    )
+    write_scores(out / "validation.csv", scores)
+    return Measurement(
+        measured_on=f"fold {config.fold} of {config.folds}, "
+        f"{len(names)} cases that training did not see",
+        figures=mean_dice(scores),
+    )
 
 
 def _card(training: Training, minutes: float, prepared: Path) -> Card:
@@ -114,7 +127,9 @@ def _card(training: Training, minutes: float, prepared: Path) -> Card:
         minutes=round(minutes, 1),
         trained_on=_machine(),
         fold=None if config.fold == "all" else config.fold,
-        training_extent_mm=_median_extent(training, prepared),
+        training_extent_mm=None
+        if config.task == "classify"
+        else _median_extent(training, prepared),
     )
 
 

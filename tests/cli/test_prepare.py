@@ -57,7 +57,8 @@ def test_a_store_of_another_plan_is_refused_with_what_differs(medseg, config):
 
 def test_training_takes_the_store_and_leaves_it(config, medseg):
     from medseg.training import load_config
-    from medseg.training.fit import fit, open_training
+    from medseg.training.fit import fit
+    from medseg.training.opening import open_training
 
     medseg("prepare", config)
     store = config.parent / "tiny.store"

@@ -9,6 +9,7 @@ import pytest
 
 from medseg.phantoms.nifti import write_nifti
 from medseg.reading import read_labels
+from tests.datasets.images_factory import make_arrays
 from tests.datasets.test_dataset import make_msd
 from tests.evaluation.factory import cube, folders
 from tests.review.conftest import make_case
@@ -86,6 +87,15 @@ def test_a_model_is_trained_and_judged_on_what_it_never_saw(run, tmp_path):
     assert done.stdout.splitlines()[0].endswith("2 held-out cases")
     assert len(list((tmp_path / "out" / "masks").iterdir())) == 2
     assert (tmp_path / "out" / "evaluation" / "report.html").is_file()
+
+
+def test_the_textbook_network_tells_its_story(run, tmp_path):
+    data = make_arrays(tmp_path / "halves.npz", (40, 16, 16))
+    done = run("textbook_cnn.py", "--data", data, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "convolution_1" in done.stdout
+    assert "AUC 1.000" in done.stdout
+    assert (tmp_path / "out" / "textbook.png").is_file()
 
 
 def test_results_are_put_on_a_page_and_what_is_accepted_is_copied(run, tmp_path):

@@ -12,8 +12,8 @@ from medseg.errors import InputRefused
 from medseg.inference import Segmenter
 from medseg.reading import read
 from medseg.training import load_config, train
-from medseg.training.fit import open_training
 from medseg.training.metrics import Dice
+from medseg.training.opening import open_training
 from medseg.training.sampler import Patches, truth_table
 from medseg.training.validate import dice_of
 from tests.datasets.test_dataset import make_msd, save

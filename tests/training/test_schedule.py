@@ -8,8 +8,9 @@ import pytest
 from medseg.errors import PlanRefused
 from medseg.training.config import Schedule, load_config, minutes_of
 from medseg.training.epochs import Epoch, read_epochs, smoothed, write_epochs
-from medseg.training.fit import fit, open_training
+from medseg.training.fit import fit
 from medseg.training.journal import Journal
+from medseg.training.opening import open_training
 from medseg.training.patience import Patience
 from medseg.training.schedule import Clock, Pace, rate_at
 
@@ -98,7 +99,7 @@ def test_patience_ends_a_training_and_gives_back_the_best_weights(tmp_path, aver
     for epoch, score in enumerate([0.2, 0.6, 0.1, 0.6]):
         assert not model.stop_training
         held[0].assign([[float(epoch)]])
-        journal.epochs.append(Epoch(epoch + 1, 0, 1, smoothed_dice=score))
+        journal.epochs.append(Epoch(epoch + 1, 0, 1, smoothed_score=score))
         patience.on_epoch_end(epoch)
     assert model.stop_training  # the fourth only equals the second
     patience.on_train_end()

@@ -11,7 +11,8 @@ from medseg.errors import EngineFailed, ModelRefused, PlanRefused
 from medseg.models import ModelPackage
 from medseg.training import load_config, train
 from medseg.training.epochs import read_epochs
-from medseg.training.fit import fit, open_training
+from medseg.training.fit import fit
+from medseg.training.opening import open_training
 from medseg.training.sampler import Patches
 from tests.training.conftest import CONFIG
 
@@ -32,7 +33,7 @@ def test_a_training_ends_in_a_package_with_its_figures_on_the_card(config, tmp_p
     assert not (tmp_path / "run" / "prepared").exists()
     epochs = read_epochs(tmp_path / "run" / "metrics.csv")
     assert [one.epoch for one in epochs] == [1, 2]
-    assert all(0 <= one.pseudo_dice <= 1 and one.patches_a_second > 0 for one in epochs)
+    assert all(0 <= one.score <= 1 and one.patches_a_second > 0 for one in epochs)
     with Image.open(tmp_path / "run" / "progress.png") as picture:
         assert min(picture.size) > 500
     again = load_config(tmp_path / "run" / "config.yaml")
@@ -52,9 +53,7 @@ def test_a_resumed_training_gives_the_weights_of_a_straight_one(config, tmp_path
     of_both = [read_epochs(tmp_path / name / "metrics.csv") for name in ("straight", "two")]
     assert [one.epoch for one in of_both[1]] == [1, 2]
     # nan, the score of patches without a label, equals itself here
-    assert repr([one.pseudo_dice for one in of_both[1]]) == repr(
-        [one.pseudo_dice for one in of_both[0]]
-    )
+    assert repr([one.score for one in of_both[1]]) == repr([one.score for one in of_both[0]])
 
 
 class _Stop(Exception):
