@@ -246,6 +246,9 @@ class TrainingConfig(Frozen):
         10, description="Batches of held-out patches scored after each epoch; 0: none"
     )
     foreground: Fraction = Field(0.33, description="Share of patches centred on a label")
+    balanced: bool = Field(
+        False, description="Of a classifier: all classes come equally often, however rare"
+    )
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     precision: Literal["auto", "f32", "bf16", "f16"] = Field(

@@ -105,7 +105,7 @@ def batches(
         if held_out:  # each image once is enough
             whole = math.ceil(len(cases.labels) / config.batch)
             common["steps"] = min(common["steps"], whole)
-        return Images(cases, augmentation, **common)
+        return Images(cases, augmentation, balanced=config.balanced and not held_out, **common)
     return Patches(
         cases,
         augmentation,

@@ -116,7 +116,8 @@ class Images(keras.utils.PyDataset):
     """Batches for ``fit``: whole images ``(B, I, J, K, C)`` and class numbers ``(B, 1)``.
 
     Every image comes once before any comes again, in an order that each pass over them draws
-    anew. As with :class:`Patches`, a batch is a function of seed, epoch and number alone.
+    anew; balanced, those of rarer classes come again and again until all classes have come
+    equally often. As with :class:`Patches`, a batch is a function of seed, epoch and number alone.
 
     Parameters
     ----------
@@ -126,6 +127,8 @@ class Images(keras.utils.PyDataset):
     batch, steps : int
         Images in a batch, batches in an epoch.
     seed, first_epoch : int
+    balanced : bool
+        Whether all classes come equally often.
     """
 
     def __init__(
@@ -137,9 +140,11 @@ class Images(keras.utils.PyDataset):
         steps: int,
         seed: int,
         first_epoch: int = 0,
+        balanced: bool = False,
     ) -> None:
         super().__init__(workers=1, use_multiprocessing=False, max_queue_size=4)
         self.stored = stored
+        self.pool = _pool(stored.labels, balanced)
         self.recipe = recipe
         self.batch = batch
         self.steps = steps
@@ -162,13 +167,11 @@ class Images(keras.utils.PyDataset):
 
     def _chosen(self, first: int) -> np.ndarray:
         """Return which images make the batch that begins with the ``first`` one drawn."""
-        turns, places = np.divmod(np.arange(first, first + self.batch), len(self.stored.labels))
-        orders = {
-            turn: np.random.default_rng((self.seed, 0, turn)).permutation(len(self.stored.labels))
-            for turn in set(turns.tolist())
-        }
-        return np.array([orders[turn][place] for turn, place in zip(turns.tolist(), places,
-                                                                    strict=True)])  # fmt: skip
+        turns, places = np.divmod(np.arange(first, first + self.batch), len(self.pool))
+        orders = {turn: np.random.default_rng((self.seed, 0, turn)).permutation(self.pool)
+                  for turn in set(turns.tolist())}  # fmt: skip
+        drawn = zip(turns.tolist(), places.tolist(), strict=True)
+        return np.array([orders[turn][place] for turn, place in drawn])
 
     def _augmented(self, chosen: int, index: int) -> np.ndarray:
         image = self.stored.images[chosen]  # (I, J, K, C)
@@ -176,6 +179,15 @@ class Images(keras.utils.PyDataset):
         rng = np.random.default_rng((self.seed, 1, index))
         unlabelled, centre = np.zeros(shape, np.uint8), np.asarray(shape) // 2
         return self.recipe.patch(image, unlabelled, centre, rng)[0]
+
+
+def _pool(labels: np.ndarray, balanced: bool) -> np.ndarray:
+    """Return the numbers of the images that make one pass."""
+    if not balanced:
+        return np.arange(len(labels))
+    classes = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    most = max(map(len, classes))
+    return np.concatenate([np.resize(members, most) for members in classes])
 
 
 def _centre(case: StoredCase, patch: Patch, forced: bool, rng: np.random.Generator) -> np.ndarray:
