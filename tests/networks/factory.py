@@ -50,12 +50,16 @@ def make_network(case: str, **changes) -> keras.Model:
 
 @cache
 def network(case: str) -> keras.Model:
-    """Return a network that tests share and leave as it is; no weight is 0 or 1."""
+    """Return a network that tests share and leave as it is, the same under every backend."""
     model, rng = make_network(case), np.random.default_rng(0)
     for variable in model.weights:
-        value = np.asarray(variable.value)
-        noise = rng.normal(0, 0.1, value.shape) if value.size else 0
-        variable.assign(value + np.abs(noise) if "variance" in variable.path else value + noise)
+        noise = rng.normal(size=variable.shape)
+        if variable.path.endswith("kernel"):
+            fan_in = max(1, noise.size // noise.shape[-1])
+            variable.assign(noise * np.sqrt(2 / fan_in))
+        else:
+            centre = 1 if variable.path.endswith(("gamma", "variance")) else 0
+            variable.assign(centre + 0.1 * np.abs(noise))
     return model
 
 

@@ -69,6 +69,7 @@ def test_a_missing_file_is_refused_and_nothing_is_downloaded(tmp_path):
     assert refusal.value.code == "encoder-weights-missing"
 
 
+@pytest.mark.filterwarnings("ignore:Skipping nested container")
 def test_weights_of_another_encoder_are_refused(tmp_path):
     keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save_weights(
         tmp_path / "other.weights.h5"
