@@ -63,7 +63,7 @@ def main() -> int:
         for name, row in zip(data.classes, found.confusion.tolist(), strict=True):
             print(f"  truly {name:18} called {dict(zip(data.classes, row, strict=True))}")
         textbook.draw(
-            arguments.out / "textbook.png", data, arguments.out / "log.csv", test, positive
+            arguments.out / "textbook.png", data, arguments.out / "metrics.csv", test, positive
         )
     except medseg.MedsegError as error:
         print(f"{error} [{error.code}]", file=sys.stderr)

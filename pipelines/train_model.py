@@ -3,7 +3,7 @@
     python pipelines/train_model.py configs/hippocampus.yaml --out runs/hippocampus
     python pipelines/train_model.py my.yaml --out runs/mine --set epochs=50 --resume
 
-Writes OUT/model/, OUT/validation.csv and OUT/log.csv as `medseg train` does.
+Writes OUT/model/, OUT/validation.csv and OUT/metrics.csv as `medseg train` does.
 """
 
 import argparse

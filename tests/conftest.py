@@ -9,6 +9,8 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # before some test imports Keras itself
+
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from scipy import ndimage
 
 from medseg.augmentation.frame import Patch
 from medseg.augmentation.spatial import Placement
@@ -122,6 +121,8 @@ def _linear(source: np.ndarray, places: np.ndarray) -> np.ndarray:
 def _nearest(source: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Return the values of the nearest voxels."""
     if source.dtype.type not in _FOR_REMAP:
+        from scipy import ndimage  # of rare types only, and slow to import
+
         return ndimage.map_coordinates(source, places, order=0, prefilter=False)
     first = np.rint(places[0])
     low, high = int(first.min()), int(first.max())

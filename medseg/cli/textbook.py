@@ -49,7 +49,7 @@ def run(data: Path | None, out: Path, seed: int, samples: Path, as_json: bool) -
     assert package.calibration is not None
     found = textbook.figures(test, positive, package.calibration.temperature)
     picture = out / "textbook.png"
-    textbook.draw(picture, images, out / "log.csv", test, positive)
+    textbook.draw(picture, images, out / "metrics.csv", test, positive)
     if as_json:
         print_json({"status": 0, "auc": found.auc, "auc_95": [found.low, found.high],
                     "sensitivity": found.sensitivity, "specificity": found.specificity,

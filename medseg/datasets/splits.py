@@ -44,7 +44,7 @@ def fold_of(
     >>> fold_of(["a", "b", "c", "d", "e"], 0).held_out
     ('a',)
     >>> fold_of(["a", "b", "c", "d"], 0, 2, patients={"a": "x", "c": "x"}).held_out
-    ('a', 'c')
+    ('a', 'b', 'c')
     """
     ordered = sorted(names)
     grouped = _by_patient(ordered, patients or {})

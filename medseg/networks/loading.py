@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -13,8 +14,10 @@ from medseg.silence import silence
 def load_keras() -> Any:
     """Import Keras and its backend, which writes pages about processors as it is loaded.
 
-    Called before the first import of Keras; later calls cost nothing.
+    Called before the first import of Keras; later calls cost nothing. TensorFlow trains four
+    times slower on processors without AVX-512 unless it is told to use oneDNN before its import.
     """
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     with silence():
         return import_module("keras")
 

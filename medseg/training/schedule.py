@@ -44,8 +44,8 @@ def rate_at(schedule: Schedule, highest: float, share: float, step: int) -> floa
 
     Examples
     --------
-    >>> rate_at(Schedule(name="cosine", warmup_steps=4), 0.1, share=0.5, step=500)
-    0.05
+    >>> rate_at(Schedule(name="cosine", warmup_steps=4), 0.1, share=1, step=500)
+    0.0
     >>> rate_at(Schedule(warmup_steps=4), 0.1, share=0, step=0)
     0.025
     """

@@ -23,7 +23,7 @@ def coarse_grids(monkeypatch):
     """Voxels four times as wide, so that a case takes a tenth of the time."""
     monkeypatch.setattr(
         "medseg.phantoms.dataset.random_grid",
-        lambda patient: rescaled(random_grid(patient), (6.0, 6.0, 6.0)),
+        lambda patient, coarser: rescaled(random_grid(patient, coarser), (6.0, 6.0, 6.0)),
     )
 
 
