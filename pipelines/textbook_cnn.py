@@ -51,7 +51,7 @@ def main() -> int:
             print(f"  {name:14} {kind:13} {shape:>12} {parameters:>8,} parameters")
 
         # Forward, cross-entropy, backward, a step downhill; calibrated on the val part at the end.
-        package = medseg.train(config, arguments.out)
+        package = medseg.train(config, arguments.out, overwrite=True)
 
         # The test part saw neither. Accuracy alone would hide a network that always says one class.
         test = judge(Classifier.load(package.path, engine="keras"), data.part("test"))

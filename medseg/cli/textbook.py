@@ -42,7 +42,7 @@ def run(data: Path | None, out: Path, seed: int, samples: Path, as_json: bool) -
         _show_start(images, stages)
     with Report() as report:
         package = train(
-            config, out,
+            config, out, overwrite=True,
             progress=lambda stage, done, total, note: report.show(stage, done, total, note),
         )  # fmt: skip
     test = judge(Classifier.load(package.path, engine="keras"), images.part("test"))

@@ -40,10 +40,11 @@ configs/README.md says what each key of the config means.
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
               help="Change a value of the config; repeat for more.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in OUT, exactly.")
+@click.option("--overwrite", is_flag=True, help="Start anew where OUT holds a training.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
 def command(
     config: Path, out: Path, data: Path | None, overrides: tuple[str, ...], resume: bool,
-    as_json: bool, **settings: str | bool | None,
+    overwrite: bool, as_json: bool, **settings: str | bool | None,
 ) -> None:  # fmt: skip
     """Train a model as CONFIG says and pack it.
 
@@ -62,7 +63,7 @@ def command(
     try:
         with Report() as report:
             package = train(
-                asked, out, resume=resume,
+                asked, out, resume=resume, overwrite=overwrite,
                 progress=lambda stage, done, total, note: report.show(
                     names[stage], done, total, note
                 ),

@@ -214,6 +214,9 @@ class TrainingConfig(Frozen):
         None, description="To classify: names in the order of the output; the data set's if None"
     )
     prepared: Path | None = Field(None, description="Store that medseg prepare made")
+    patient_pattern: str | None = Field(
+        None, description="Regular expression that finds the patient in a case's name"
+    )
     skip_refused: bool = Field(False, description="Train without cases that cannot be used")
     labels: tuple[Label, ...] | None = Field(
         None, description="Codes, sides and colours; the data set's plain names when left out"

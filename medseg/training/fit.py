@@ -33,6 +33,7 @@ def fit(
     out: Path,
     *,
     resume: bool = False,
+    overwrite: bool = False,
     callbacks: Sequence[Any] = (),
     progress: Progress = silent,
 ) -> tuple[Any, float]:
@@ -46,6 +47,8 @@ def fit(
         cases.
     resume : bool
         Go on from the checkpoint in ``out``, if there is one.
+    overwrite : bool
+        Start anew where ``out`` holds a training.
     callbacks : sequence of keras.callbacks.Callback
         Of your own, called after medseg's.
     progress : callable
@@ -60,7 +63,7 @@ def fit(
     Raises
     ------
     PlanRefused
-        ``training-there``: ``out`` holds a training and ``resume`` is false. ``batch-uneven``,
+        ``training-there``: ``out`` holds a training and neither is asked for. ``batch-uneven``,
         ``tracker-missing``.
     EngineFailed
         ``loss-diverged``: the loss became NaN or infinite.
@@ -68,14 +71,16 @@ def fit(
         ``checkpoint-invalid``.
     """
     config = training.config
-    if (out / CHECKPOINT).exists() and not resume:
+    if (out / CHECKPOINT).exists() and not (resume or overwrite):
         raise PlanRefused(
             "training-there", f"{out.name} holds a training already",
-            do="Go on with it by --resume, or train into another folder",
+            do="Go on with it by --resume, start anew by --overwrite, or train into another folder",
         )  # fmt: skip
     load_keras()
     make_folder(out)
     discard_parts(out)
+    if not resume:
+        (out / CHECKPOINT).unlink(missing_ok=True)
     write_config(config, out / "config.yaml")
     cases = stored(training, prepared_folder(training, out), progress)
     with dtype_policy(policy_name(config.precision)):

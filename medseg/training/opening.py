@@ -87,7 +87,7 @@ def dataset_of(config: TrainingConfig) -> Dataset:
 
     A layout that knows none, such as the Decathlon's, lists it among its labels.
     """
-    dataset = open_dataset(config.dataset)
+    dataset = open_dataset(config.dataset, config.patient_pattern)
     if config.ignore is None:
         return dataset
     labels = tuple(label for label in dataset.labels if label.value != config.ignore)

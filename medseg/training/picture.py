@@ -22,6 +22,7 @@ def draw(epochs: Sequence[Epoch], path: Path) -> None:
     """Draw the epochs of a training as PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(8, 8), dpi=110, layout="constrained")
     losses, scores, pace = figure.subplots(
@@ -50,6 +51,8 @@ def draw(epochs: Sequence[Epoch], path: Path) -> None:
     line(speed, "patches_a_second", "patches/s", BLUE, alpha=0.6)
     speed.set_ylabel("patches/s", color=BLUE)
     speed.set_ylim(bottom=0)
+    pace.set_ylim(bottom=0)
+    pace.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in (losses, scores, pace):
         axes.grid(color="#dddddd", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)

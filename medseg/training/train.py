@@ -33,6 +33,7 @@ def train(
     out: str | Path,
     *,
     resume: bool = False,
+    overwrite: bool = False,
     callbacks: Sequence[Any] = (),
     progress: Progress = silent,
 ) -> ModelPackage:
@@ -54,6 +55,8 @@ def train(
     resume : bool
         Go on from the checkpoint in ``out``. The result is that of a straight run, bit for bit
         where ``config.deterministic`` is set and on the same machine.
+    overwrite : bool
+        Start anew where ``out`` holds a training; without either it is refused.
     callbacks : sequence of keras.callbacks.Callback
         Of your own.
     progress : callable
@@ -70,7 +73,9 @@ def train(
     training = open_training(config)
     for finding in training.findings:
         log.warning("%s", finding)
-    model, minutes = fit(training, out, resume=resume, callbacks=callbacks, progress=progress)
+    model, minutes = fit(
+        training, out, resume=resume, overwrite=overwrite, callbacks=callbacks, progress=progress
+    )
     pack = partial(
         write_package,
         out / "model",

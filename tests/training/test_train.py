@@ -76,6 +76,9 @@ def test_a_training_is_not_overwritten(config, tmp_path):
         fit(training, tmp_path / "run")
     assert refusal.value.code == "training-there"
     assert (tmp_path / "run" / "checkpoint.safetensors").read_bytes() == before
+    again, _ = fit(training, tmp_path / "run", overwrite=True)
+    assert all(np.isfinite(array).all() for array in weights(again).values())
+    assert [one.epoch for one in read_epochs(tmp_path / "run" / "metrics.csv")] == [1]
 
 
 def test_what_a_killed_process_left_half_written_is_removed(config, tmp_path):
@@ -223,3 +226,12 @@ def test_further_arguments_reach_the_network(config):
 def test_arguments_that_other_keys_decide_are_refused(config, told, words):
     with pytest.raises(PlanRefused, match=words):
         load_config(config, [told])
+
+
+def test_cases_of_a_patient_are_held_out_together_where_their_names_tell(config):
+    of_one = {"case_0", "case_1", "case_2", "case_3"}
+    fold = open_training(load_config(config, ["patient_pattern='case_[45]|case'"])).fold
+    assert of_one <= set(fold.train) or of_one <= set(fold.held_out)
+    plain = open_training(load_config(config)).fold
+    assert of_one & set(plain.train)
+    assert of_one & set(plain.held_out)
