@@ -20,10 +20,10 @@ class Patches(keras.utils.PyDataset):
     The truth is class numbers, T = 1, or for each region 0 or 1; -1 where nobody labelled.
 
     Cases are drawn with replacement. The last ``round(batch * foreground)`` patches of a batch
-    are centred on a voxel of a class drawn among those present, the others anywhere (Isensee
-    et al. 2021), or on any labelled voxel of a case that is not labelled everywhere. No state
-    is kept but the epoch: a resumed training draws what a straight one would have drawn,
-    whatever the number of workers.
+    are centred on a voxel of a class drawn among those present, as far as they stay within the
+    case, the others anywhere (Isensee et al. 2021), or on any labelled voxel of a case that is
+    not labelled everywhere. No state is kept but the epoch: a resumed training draws what a
+    straight one would have drawn, whatever the number of workers.
 
     Parameters
     ----------
@@ -191,17 +191,21 @@ def _pool(labels: np.ndarray, balanced: bool) -> np.ndarray:
 
 
 def _centre(case: StoredCase, patch: Patch, forced: bool, rng: np.random.Generator) -> np.ndarray:
-    """Draw the voxel in the middle of a patch."""
-    if forced and case.foreground:
-        voxels = case.foreground[int(rng.choice(sorted(case.foreground)))]
-        return voxels[rng.integers(len(voxels))]
-    if case.labelled is not None and len(case.labelled):
-        return case.labelled[rng.integers(len(case.labelled))]
+    """Draw the voxel in the middle of a patch.
+
+    A patch hangs over an edge only where the case is smaller, and then over both: half a patch
+    of nothing around a label near the edge would be learned from for nothing.
+    """
     size, half = np.asarray(case.classes.shape), np.asarray(patch) // 2
-    # half a patch may hang over each edge only where the case is smaller than the patch
     low = np.minimum(half, size // 2)
     high = np.maximum(size - (np.asarray(patch) - half), low)
-    return rng.integers(low, high + 1)
+    if forced and case.foreground:
+        voxels = case.foreground[int(rng.choice(sorted(case.foreground)))]
+    elif case.labelled is not None and len(case.labelled):
+        voxels = case.labelled
+    else:
+        return rng.integers(low, high + 1)
+    return np.clip(voxels[rng.integers(len(voxels))], low, high)
 
 
 def _thinned(truth: np.ndarray, scale: tuple[int, ...]) -> np.ndarray:

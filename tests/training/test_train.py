@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from medseg.augmentation import recipe
+from medseg.datasets.store import store_cases
 from medseg.errors import EngineFailed, ModelRefused, PlanRefused
 from medseg.models import ModelPackage
 from medseg.training import load_config, train
@@ -186,8 +188,6 @@ def test_a_training_with_named_steps_and_albumentations_learns(config, tmp_path)
 
 
 def test_batches_depend_on_seed_epoch_and_number_alone(config, tmp_path):
-    from medseg.augmentation import recipe
-    from medseg.datasets.store import store_cases
 
     training = open_training(load_config(config))
     cases = store_cases(training.dataset.cases, training.plan, tmp_path / "store")
@@ -235,3 +235,14 @@ def test_cases_of_a_patient_are_held_out_together_where_their_names_tell(config)
     plain = open_training(load_config(config)).fold
     assert of_one & set(plain.train)
     assert of_one & set(plain.held_out)
+
+
+def test_patches_around_labels_stay_within_a_case_that_is_larger(config, tmp_path):
+    training = open_training(load_config(config))
+    cases = store_cases(training.dataset.cases, training.plan, tmp_path / "store")
+    patch = (5, 6, 7)  # of 6 x 7 x 8; labels lie at its edge
+    patches = Patches(cases, recipe("none", (1, 1, 1), patch, ()), patch, batch=32, steps=1,
+                      foreground=1.0, scales=[(1, 1, 1)], seed=0)  # fmt: skip
+    image, truth = patches[0]
+    assert (image != 0).all()  # outside a case it is 0
+    assert all(one.any() for one in truth)
