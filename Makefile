@@ -7,7 +7,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 QUICK := not slow and not peer
 
-.PHONY: demo test lint test-slow test-peer train-smoke bench clean help
+.PHONY: demo test lint test-slow test-peer train-smoke schema bench clean help
 
 help:
 	@echo "make demo       set up and segment the demo scans"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make train-smoke  train on phantoms for a minute or two; ends with Dice 0.9 or fails"
 	@echo "make test-peer  the tests that need other programs or the shared data"
+	@echo "make schema     configs/training.schema.json anew, which editors check configs by"
 	@echo "make bench      the benchmarks behind docs/benchmarks.md"
 
 demo: .venv/.medseg
@@ -37,6 +38,9 @@ test-peer: .venv/.develop
 
 train-smoke: .venv/.develop
 	$(BIN)/python -m pytest tests/training/test_smoke.py --durations 1
+
+schema: .venv/.medseg
+	$(BIN)/medseg config-schema --out configs/training.schema.json
 
 bench: .venv/.develop
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done

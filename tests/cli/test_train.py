@@ -1,6 +1,7 @@
 """What the options of ``medseg train`` ask for, and the schema of a config."""
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
@@ -75,3 +76,10 @@ def test_the_schema_knows_the_keys_of_a_config_and_no_others(medseg, tmp_path):
     assert "30m" in schema["properties"]["time_budget"]["anyOf"][0]["examples"]
     assert medseg("config-schema", "--out", tmp_path / "schema.json")[0] == 0
     assert json.loads((tmp_path / "schema.json").read_text()) == schema
+
+
+def test_the_schema_beside_the_configs_is_that_of_this_medseg(medseg):
+    kept = Path(__file__).parents[2] / "configs" / "training.schema.json"
+    status, out, _ = medseg("config-schema")
+    assert status == 0
+    assert json.loads(kept.read_text()) == json.loads(out), "run make schema"
