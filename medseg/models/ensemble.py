@@ -10,7 +10,8 @@ import numpy as np
 
 from medseg.errors import ModelRefused
 from medseg.models.card import Card, Measurement
-from medseg.models.package import RECORD, ModelPackage, write_package
+from medseg.models.container import RECORD
+from medseg.models.package import ModelPackage, write_package
 from medseg.models.postprocessing import Evidence, Step
 from medseg.models.shipped import find
 from medseg.plan import Plan

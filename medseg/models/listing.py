@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg.errors import ModelRefused
-from medseg.models.package import RECORD, ModelPackage
+from medseg.models.container import RECORD
+from medseg.models.package import ModelPackage
 from medseg.models.shipped import home, shipped
 
 DEPTH = 2  # folders down to a package: a training writes OUT/model, several lie side by side

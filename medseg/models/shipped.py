@@ -7,7 +7,8 @@ from importlib import resources
 from pathlib import Path
 
 from medseg.errors import ModelRefused
-from medseg.models.package import RECORD, ModelPackage
+from medseg.models.container import RECORD
+from medseg.models.package import ModelPackage
 
 
 def home() -> Path:

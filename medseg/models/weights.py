@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from medseg.errors import ModelRefused
-from medseg.models.package import ModelPackage, check_finite, difference
+from medseg.models.arrays import check_finite, difference
+from medseg.models.package import ModelPackage
 from medseg.networks.loading import dtype_policy
 
 if TYPE_CHECKING:

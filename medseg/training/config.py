@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -103,7 +103,7 @@ class PlanConfig(Frozen):
         default_factory=dict, description="Further ones of the network, such as blocks"
     )
     encoder_weights: Path | None = Field(
-        None, description="Local file of backbone_unet's encoder; from the working folder"
+        None, description="Local file of backbone_unet's encoder, from the config's folder"
     )
     mirror_axes: tuple[Annotated[Whole, Field(le=2)], ...] = (0, 1, 2)
     outputs: Literal["classes", "regions"] = Field(
@@ -345,18 +345,22 @@ def load_config(
     """
     path = Path(path)
     config = load_settings(path, TrainingConfig, overrides)
-    places = {key: path.parent / told.expanduser()
-              for key in ("dataset", "prepared") if (told := getattr(config, key))}  # fmt: skip
-    if data is not None:
-        places["dataset"] = Path(data)
-    return config.model_copy(update=places)
+    config = _with_places(config, lambda told: path.parent / told.expanduser())
+    return config if data is None else config.model_copy(update={"dataset": Path(data)})
 
 
 def write_config(config: TrainingConfig, path: Path) -> None:
     """Write a config as YAML that trains the same again, with its paths in full."""
-    places = {key: told.resolve()
-              for key in ("dataset", "prepared") if (told := getattr(config, key))}  # fmt: skip
-    told = config.model_copy(update=places)
-    text = yaml.safe_dump(told.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
+    told = _with_places(config, Path.resolve).model_dump(mode="json", exclude_defaults=True)
     with whole_file(path) as aside:
-        aside.write_text(text, encoding="utf-8")
+        aside.write_text(yaml.safe_dump(told, sort_keys=False), encoding="utf-8")
+
+
+def _with_places(config: TrainingConfig, place: Callable[[Path], Path]) -> TrainingConfig:
+    """Return a config with each path in it as ``place`` gives it."""
+    plan, weights = config.plan, config.plan.encoder_weights
+    if weights is not None:
+        plan = plan.model_copy(update={"encoder_weights": place(weights)})
+    told = {"dataset": config.dataset, "prepared": config.prepared}
+    places = {key: place(path) for key, path in told.items() if path is not None}
+    return config.model_copy(update={**places, "plan": plan})

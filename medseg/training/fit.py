@@ -77,38 +77,33 @@ def fit(
             do="Go on with it by --resume, start anew by --overwrite, or train into another folder",
         )  # fmt: skip
     load_keras()
+    with dtype_policy(policy_name(config.precision)):
+        model = _compiled(training)  # refuses what cannot be built before anything is prepared
     make_folder(out)
     discard_parts(out)
     if not resume:
         (out / CHECKPOINT).unlink(missing_ok=True)
     write_config(config, out / "config.yaml")
     cases = stored(training, prepared_folder(training, out), progress)
-    with dtype_policy(policy_name(config.precision)):
-        model, minutes = _fitted(training, cases, out, callbacks, progress)
+    minutes = _fitted(model, training, cases, out, callbacks, progress)
     return _without_side_heads(training, model), minutes
 
 
 def _fitted(
+    model: Any,
     training: Training,
     cases: tuple[Stored, Stored | None],
     out: Path,
     callbacks: Sequence[Any],
     progress: Progress,
-) -> tuple[Any, float]:
-    """Build, compile and fit; return the model as it was trained, and the minutes."""
+) -> float:
+    """Fit a compiled network from where its checkpoint stands; return the minutes in all."""
     import keras
 
     from medseg.training.checkpoint import Done, load_checkpoint
     from medseg.training.schedule import Clock
 
     config, path = training.config, out / CHECKPOINT
-    if config.deterministic:
-        make_repeatable()
-    keras.utils.set_random_seed(config.seed)
-    devices = gpus() if config.devices == "all" else []
-    check_batch(config.batch, len(devices))
-    with shared_among(devices):
-        model = _compiled(training)
     done = load_checkpoint(path, model, training.identity) if path.exists() else Done()
     clock = Clock(done.minutes)
     train, held_out = cases
@@ -129,29 +124,37 @@ def _fitted(
             "loss-diverged", "The loss became NaN or infinite",
             do="Lower optimizer.rate, or set precision: f32",
         )  # fmt: skip
-    return model, clock.minutes
+    return clock.minutes
 
 
 def _compiled(training: Training) -> Any:
     """Return the network of a training, compiled with its optimizer, losses and metric."""
+    import keras
+
     from medseg import networks
     from medseg.losses import loss
     from medseg.networks.backbone_unet import load_encoder
     from medseg.training.schedule import optimizer_of
 
     config, plan = training.config, training.plan
+    if config.deterministic:
+        make_repeatable()
+    keras.utils.set_random_seed(config.seed)
+    devices = gpus() if config.devices == "all" else []
+    check_batch(config.batch, len(devices))
     heads = {"deep_supervision": True} if config.deep_supervision else {}
-    model = networks.build(plan.network.name, **plan.network.arguments, **heads)
-    if config.plan.encoder_weights is not None:
-        load_encoder(model, plan.network.arguments, config.plan.encoder_weights)
-    outputs = len(model.outputs)
-    model.compile(
-        optimizer=optimizer_of(config),
-        loss=[loss(config.loss.name, **config.loss.arguments) for _ in range(outputs)],
-        loss_weights=_output_weights(outputs),
-        metrics=[[_score(plan)], *([] for _ in range(outputs - 1))],
-        jit_compile=has_gpu(),  # on a CPU, XLA is eight times slower
-    )
+    with shared_among(devices):
+        model = networks.build(plan.network.name, **plan.network.arguments, **heads)
+        if config.plan.encoder_weights is not None:
+            load_encoder(model, plan.network.arguments, config.plan.encoder_weights)
+        outputs = len(model.outputs)
+        model.compile(
+            optimizer=optimizer_of(config),
+            loss=[loss(config.loss.name, **config.loss.arguments)] * outputs,
+            loss_weights=_output_weights(outputs),
+            metrics=[[_score(plan)], *([] for _ in range(outputs - 1))],
+            jit_compile=has_gpu(),  # on a CPU, XLA is eight times slower
+        )
     return model
 
 

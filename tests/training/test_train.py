@@ -12,6 +12,7 @@ from medseg.datasets.store import store_cases
 from medseg.errors import EngineFailed, ModelRefused, PlanRefused
 from medseg.models import ModelPackage
 from medseg.training import load_config, train
+from medseg.training.config import write_config
 from medseg.training.epochs import read_epochs
 from medseg.training.fit import fit
 from medseg.training.opening import open_training
@@ -226,6 +227,27 @@ def test_further_arguments_reach_the_network(config):
 def test_arguments_that_other_keys_decide_are_refused(config, told, words):
     with pytest.raises(PlanRefused, match=words):
         load_config(config, [told])
+
+
+def test_paths_in_a_config_count_from_its_folder_and_are_written_in_full(config, tmp_path):
+    told = ["plan.network=backbone_unet", "plan.encoder_weights=../weights.h5"]
+    read = load_config(config, told)
+    assert read.plan.encoder_weights == config.parent / "../weights.h5"
+    write_config(read, tmp_path / "written.yaml")
+    again = load_config(tmp_path / "written.yaml")
+    assert again.plan.encoder_weights == (config.parent / "../weights.h5").resolve()
+
+
+@pytest.mark.parametrize(
+    "told", ["plan.arguments={convolution: [2, 1]}", "loss={name: tversky, alpha_: 1}"]
+)
+def test_arguments_of_no_network_or_loss_are_refused_before_anything_is_written(
+    config, tmp_path, told
+):
+    training = open_training(load_config(config, [told]))
+    with pytest.raises(PlanRefused, match="cannot be built"):
+        fit(training, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_cases_of_a_patient_are_held_out_together_where_their_names_tell(config):
