@@ -28,17 +28,20 @@ NUMBER, NAME, CONFIGURATION = 1, "Dataset001_clock", "3d_fullres"
 
 
 def medseg_dice(config: Path, minutes: float, seed: int, out: Path) -> float:
-    """Train medseg and return the mean Dice of labels and held-out cases."""
-    subprocess.run([sys.executable, "-m", "medseg", "train", str(config), "--out", str(out),
-                    "--time-budget", f"{minutes}m", "--seed", str(seed)], check=True)  # fmt: skip
+    """Train medseg, unless that was done, and return the mean Dice of labels and cases."""
+    if not (out / "validation.csv").exists():
+        subprocess.run([sys.executable, "-m", "medseg", "train", str(config), "--out", str(out),
+                        "--time-budget", f"{minutes}m", "--seed", str(seed)],
+                       check=True)  # fmt: skip
     with (out / "validation.csv").open() as table:
         return float(np.nanmean([float(row["dice"]) for row in csv.DictReader(table)]))
 
 
 def nnunet_dice(peer: str, minutes: float, seed: int, cut: str, out: Path) -> float:
-    """Train nnU-Net and return the mean Dice that its own validation writes."""
-    subprocess.run([peer, __file__, "--serve", str(minutes), str(seed), cut],
-                   env=places(out), check=True)  # fmt: skip
+    """Train nnU-Net, unless that was done, and return the mean Dice of its own validation."""
+    if not list(out.rglob("validation/summary.json")):
+        subprocess.run([peer, __file__, "--serve", str(minutes), str(seed), cut],
+                       env=places(out), check=True)  # fmt: skip
     (summary,) = out.rglob("validation/summary.json")
     return float(json.loads(summary.read_text())["foreground_mean"]["Dice"])
 
@@ -110,6 +113,7 @@ def serve(minutes: float, seed: int, cut: str) -> None:
     plans, dataset = (json.loads((folder / f"{name}.json").read_text())
                       for name in ("nnUNetPlans", "dataset"))  # fmt: skip
     torch.set_num_threads(len(os.sched_getaffinity(0)))
+    plans["continue_training"] = False  # its own command line says so
     trainer = ByTheClock(plans, CONFIGURATION, 0, dataset, torch.device("cpu"))
     trainer.run_training()
     trainer.perform_actual_validation(save_probabilities=False)
