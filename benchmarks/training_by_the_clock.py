@@ -27,12 +27,12 @@ import numpy as np
 NUMBER, NAME, CONFIGURATION = 1, "Dataset001_clock", "3d_fullres"
 
 
-def medseg_dice(config: Path, minutes: float, seed: int, out: Path) -> float:
+def medseg_dice(config: Path, told: list[str], minutes: float, seed: int, out: Path) -> float:
     """Train medseg, unless that was done, and return the mean Dice of labels and cases."""
     if not (out / "validation.csv").exists():
-        subprocess.run([sys.executable, "-m", "medseg", "train", str(config), "--out", str(out),
-                        "--time-budget", f"{minutes}m", "--seed", str(seed)],
-                       check=True)  # fmt: skip
+        command = [sys.executable, "-m", "medseg", "train", str(config), "--out", str(out)]
+        command += ["--time-budget", f"{minutes}m", "--seed", str(seed), "--resume"]
+        subprocess.run([*command, *(f"--set={one}" for one in told)], check=True)
     with (out / "validation.csv").open() as table:
         return float(np.nanmean([float(row["dice"]) for row in csv.DictReader(table)]))
 
@@ -123,6 +123,7 @@ def main() -> None:
     """Train each seed on each side in turn, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("config", type=Path)
+    parser.add_argument("--set", action="append", default=[], help="of medseg's config")
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--side", choices=["medseg", "nnU-Net", "both"], default="both")
@@ -139,7 +140,8 @@ def main() -> None:
     for seed in told.seeds:
         for side in sides:
             if side == "medseg":
-                found = medseg_dice(told.config, told.minutes, seed, out / f"medseg-{seed}")
+                found = medseg_dice(told.config, told.set, told.minutes, seed,
+                                    out / f"medseg-{seed}")  # fmt: skip
             else:
                 found = nnunet_dice(peer, told.minutes, seed, told.cut,
                                     out / f"nnunet-{told.cut}-{seed}")  # fmt: skip

@@ -356,6 +356,11 @@ def write_config(config: TrainingConfig, path: Path) -> None:
         aside.write_text(yaml.safe_dump(told, sort_keys=False), encoding="utf-8")
 
 
+def with_names(config: TrainingConfig) -> TrainingConfig:
+    """Return a config whose paths are names alone, the same wherever its files lie."""
+    return _with_places(config, lambda path: Path(path.name))
+
+
 def _with_places(config: TrainingConfig, place: Callable[[Path], Path]) -> TrainingConfig:
     """Return a config with each path in it as ``place`` gives it."""
     plan, weights = config.plan, config.plan.encoder_weights

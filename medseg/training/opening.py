@@ -14,7 +14,7 @@ from medseg.errors import PlanRefused
 from medseg.findings import Finding
 from medseg.labels import LabelSet
 from medseg.plan import Channel, Network, Plan
-from medseg.training.config import TrainingConfig
+from medseg.training.config import TrainingConfig, with_names
 from medseg.training.whole_images import divided, plan_of
 
 # settings that a resumed training may change
@@ -40,7 +40,7 @@ class Training:
     @property
     def identity(self) -> str:
         """Hash of what a checkpoint must share with the training that resumes it."""
-        told = self.config.model_dump_json(exclude=NOT_OF_IDENTITY)
+        told = with_names(self.config).model_dump_json(exclude=NOT_OF_IDENTITY)
         return hashlib.sha256((told + self.plan.hash + repr(self.fold)).encode()).hexdigest()
 
 

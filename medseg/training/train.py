@@ -17,7 +17,7 @@ from medseg.datasets.store import shapes_of
 from medseg.inference import Segmenter
 from medseg.models import Card, Measurement, ModelPackage, write_package
 from medseg.models.weights import weights_of
-from medseg.training.config import TrainingConfig
+from medseg.training.config import TrainingConfig, with_names
 from medseg.training.feeding import prepared_folder
 from medseg.training.fit import fit
 from medseg.training.judging import judged
@@ -121,7 +121,9 @@ def _measured(
 def _card(training: Training, minutes: float, prepared: Path) -> Card:
     """Return the card with everything but results."""
     config = training.config
-    told = config.model_dump_json(exclude={"card", "dataset"}, exclude_defaults=True)
+    told = with_names(config).model_dump_json(  # a card travels: no folders of this machine
+        exclude={"card", "dataset", "prepared"}, exclude_defaults=True
+    )
     return Card(
         intended_use=config.card.intended_use,
         modality=config.card.modality,

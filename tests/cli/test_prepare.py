@@ -56,15 +56,14 @@ def test_a_store_of_another_plan_is_refused_with_what_differs(medseg, config):
 
 
 def test_training_takes_the_store_and_leaves_it(config, medseg):
-    from medseg.training import load_config
-    from medseg.training.fit import fit
-    from medseg.training.opening import open_training
+    from medseg.training import load_config, train
 
     medseg("prepare", config)
     store = config.parent / "tiny.store"
     before = {path: path.stat().st_mtime_ns for path in store.rglob("*.npy")}
     told = [f"prepared={store}", "epochs=1", "steps=1"]
-    fit(open_training(load_config(config, told)), config.parent / "run")
+    package = train(load_config(config, told), config.parent / "run")
+    assert "store" not in package.card.configuration  # where it lay is nobody else's business
     assert before == {path: path.stat().st_mtime_ns for path in store.rglob("*.npy")}
     assert not (config.parent / "run" / "prepared").exists()
 

@@ -189,7 +189,6 @@ def test_a_training_with_named_steps_and_albumentations_learns(config, tmp_path)
 
 
 def test_batches_depend_on_seed_epoch_and_number_alone(config, tmp_path):
-
     training = open_training(load_config(config))
     cases = store_cases(training.dataset.cases, training.plan, tmp_path / "store")
 
@@ -236,6 +235,7 @@ def test_paths_in_a_config_count_from_its_folder_and_are_written_in_full(config,
     write_config(read, tmp_path / "written.yaml")
     again = load_config(tmp_path / "written.yaml")
     assert again.plan.encoder_weights == (config.parent / "../weights.h5").resolve()
+    assert open_training(again).identity == open_training(read).identity  # it can be resumed
 
 
 @pytest.mark.parametrize(
