@@ -10,7 +10,8 @@ import numpy as np
 from medseg.files import make_folder, write_json
 from medseg.geometry import Geometry, axes_towards
 from medseg.labels import LabelSet
-from medseg.phantoms.body import LIVER, TUMOUR, anatomy, body, liver
+from medseg.phantoms.anatomy import anatomy
+from medseg.phantoms.body import LIVER, TUMOUR, body, liver
 from medseg.phantoms.nifti import write_nifti
 from medseg.phantoms.solids import rotation
 

@@ -7,7 +7,8 @@ from scipy import ndimage
 
 from medseg.geometry import Geometry, axes_towards, rescaled
 from medseg.phantoms import body as body_module
-from medseg.phantoms.body import anatomy, body
+from medseg.phantoms.anatomy import anatomy
+from medseg.phantoms.body import body
 from medseg.phantoms.solids import rotation
 
 SEED = 5

@@ -6,7 +6,8 @@ import pytest
 
 from medseg.datasets import open_dataset, read_case
 from medseg.geometry import rescaled
-from medseg.phantoms.body import TUMOUR, anatomy
+from medseg.phantoms.anatomy import anatomy
+from medseg.phantoms.body import TUMOUR
 from medseg.phantoms.dataset import FIRST_SEED, random_grid, write_dataset
 from medseg.phantoms.solids import sphere
 
