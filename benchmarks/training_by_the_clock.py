@@ -1,9 +1,10 @@
 r"""The same minutes of training for medseg and for nnU-Net, on one fold of one data set.
 
 Either side does as it does by itself: medseg what the config says; nnU-Net 2 what its planner
-plans, with its own trainer, validation and mirroring. nnU-Net counts its schedule in epochs; here
-its rate stays constant or falls with the elapsed share of the time, and it steps until the time is
-over. Nothing else should run beside it: two cores for 30 minutes a training.
+plans, with its own trainer and validation, which mirrors; medseg is scored without and with that.
+nnU-Net counts its schedule in epochs; here its rate stays constant or falls with the elapsed share
+of the time, and it steps until the time is over. Nothing else should run beside it: two cores for
+30 minutes a training.
 
     MEDSEG_PEER_PYTHON=/path/to/python python benchmarks/training_by_the_clock.py \
         configs/hippocampus.yaml --minutes 30 --seeds 0 1 2 --out runs/clock
@@ -27,14 +28,36 @@ import numpy as np
 NUMBER, NAME, CONFIGURATION = 1, "Dataset001_clock", "3d_fullres"
 
 
-def medseg_dice(config: Path, told: list[str], minutes: float, seed: int, out: Path) -> float:
-    """Train medseg, unless that was done, and return the mean Dice of labels and cases."""
+def medseg_dice(
+    config: Path, told: list[str], minutes: float, seed: int, out: Path
+) -> tuple[float, float]:
+    """Train medseg, unless that was done, and return the mean Dice without and with mirroring."""
     if not (out / "validation.csv").exists():
         command = [sys.executable, "-m", "medseg", "train", str(config), "--out", str(out)]
         command += ["--time-budget", f"{minutes}m", "--seed", str(seed), "--resume"]
         subprocess.run([*command, *(f"--set={one}" for one in told)], check=True)
-    with (out / "validation.csv").open() as table:
-        return float(np.nanmean([float(row["dice"]) for row in csv.DictReader(table)]))
+    if not (out / "mirrored.csv").exists():
+        write_mirrored(out)
+    tables = ((out / name).read_text() for name in ("validation.csv", "mirrored.csv"))
+    rows = (csv.DictReader(table.splitlines()) for table in tables)
+    plain, mirrored = (float(np.nanmean([float(row["dice"]) for row in table])) for table in rows)
+    return plain, mirrored
+
+
+def write_mirrored(out: Path) -> None:
+    """Score the held-out cases once more, with the mirroring that nnU-Net has by default."""
+    from medseg.inference import Segmenter
+    from medseg.training import load_config
+    from medseg.training.opening import dataset_of, fold_in
+    from medseg.training.validate import validate, write_scores
+
+    config = load_config(out / "config.yaml")
+    dataset = dataset_of(config)
+    held_out = set(fold_in(dataset, config).held_out)
+    cases = [case for case in dataset.cases if case.name in held_out]
+    segmenter = Segmenter.load(out / "model")
+    scores = validate(segmenter, cases, ignore=dataset.ignore, mirror=True)
+    write_scores(out / "mirrored.csv", scores)
 
 
 def nnunet_dice(peer: str, minutes: float, seed: int, cut: str, out: Path) -> float:
@@ -136,20 +159,22 @@ def main() -> None:
         if not peer:
             sys.exit("Set MEDSEG_PEER_PYTHON to a Python with nnunetv2 and torch")
         prepare_nnunet(peer, told.config, out)
-    dice: dict[str, list[float]] = {side: [] for side in sides}
+    dice: dict[str, list[float]] = {}
     for seed in told.seeds:
         for side in sides:
             if side == "medseg":
-                found = medseg_dice(told.config, told.set, told.minutes, seed,
-                                    out / f"medseg-{seed}")  # fmt: skip
+                plain, mirrored = medseg_dice(told.config, told.set, told.minutes, seed,
+                                              out / f"medseg-{seed}")  # fmt: skip
+                found = {"medseg": plain, "medseg, mirrored": mirrored}
             else:
-                found = nnunet_dice(peer, told.minutes, seed, told.cut,
-                                    out / f"nnunet-{told.cut}-{seed}")  # fmt: skip
-            dice[side].append(found)
-            print(f"{side}, seed {seed}: {found:.3f}", flush=True)
-    for side, found in dice.items():
-        each = ", ".join(f"{one:.3f}" for one in found)
-        print(f"{side:8} mean {statistics.mean(found):.3f} ({each})")
+                found = {side: nnunet_dice(peer, told.minutes, seed, told.cut,
+                                           out / f"nnunet-{told.cut}-{seed}")}  # fmt: skip
+            for name, one in found.items():
+                dice.setdefault(name, []).append(one)
+                print(f"{name}, seed {seed}: {one:.4f}", flush=True)
+    for name, seeds in dice.items():
+        each = ", ".join(f"{one:.4f}" for one in seeds)
+        print(f"{name:16} mean {statistics.mean(seeds):.4f} ({each})")
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ def validate(
     *,
     ignore: int | None = None,
     skip_refused: bool = False,
+    mirror: bool = False,
 ) -> list[Score]:
     """Segment each case as a user would and score every label, or region if it predicts those.
 
@@ -50,6 +51,8 @@ def validate(
         Label value of voxels that nobody labelled; they are not scored.
     skip_refused : bool
         Leave out cases that cannot be read, in place of passing their refusal on.
+    mirror : bool
+        Average over mirrorings, as :meth:`medseg.inference.Segmenter.predict`.
     """
     plan = segmenter.package.plan
     scores = []
@@ -61,7 +64,7 @@ def validate(
             if skip_refused:
                 continue
             raise
-        found = segmenter.predict(volume).labels
+        found = segmenter.predict(volume, mirror=mirror).labels
         scored = dice_of(truth.array, found.array, scored_labels(plan), ignore)
         scores += [Score(case.name, name, value) for name, value in scored.items()]
     progress(len(cases), len(cases))
