@@ -16,6 +16,7 @@ import argparse
 import csv
 import json
 import os
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -80,7 +81,7 @@ def places(results: Path) -> dict[str, str]:
     }
 
 
-def prepare_nnunet(peer: str, config: Path, out: Path) -> None:
+def prepare_nnunet(peer: str, config: Path, further: str, out: Path) -> None:
     """Give nnU-Net the data set and medseg's own split of it, and let it plan and preprocess."""
     from medseg.training import load_config
     from medseg.training.opening import dataset_of, fold_in
@@ -103,7 +104,8 @@ def prepare_nnunet(peer: str, config: Path, out: Path) -> None:
         "file_ending": ".nii.gz",
     }))  # fmt: skip
     subprocess.run([str(Path(peer).with_name("nnUNetv2_plan_and_preprocess")), "-d", str(NUMBER),
-                    "-c", CONFIGURATION], env=places(out / "none"), check=True)  # fmt: skip
+                    "-c", CONFIGURATION, *shlex.split(further)],
+                   env=places(out / "none"), check=True)  # fmt: skip
     fold = fold_in(dataset, told)
     split = {"train": list(fold.train), "val": list(fold.held_out)}
     (prepared / "splits_final.json").write_text(json.dumps([split]))
@@ -151,6 +153,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--side", choices=["medseg", "nnU-Net", "both"], default="both")
     parser.add_argument("--cut", choices=["constant", "polynomial"], default="constant")
+    parser.add_argument("--planner", default="", help="further arguments of nnU-Net's planner")
     parser.add_argument("--out", type=Path, default=Path("runs/clock"))
     told = parser.parse_args()
     peer, out = os.environ.get("MEDSEG_PEER_PYTHON", ""), told.out.resolve()
@@ -158,7 +161,7 @@ def main() -> None:
     if "nnU-Net" in sides:
         if not peer:
             sys.exit("Set MEDSEG_PEER_PYTHON to a Python with nnunetv2 and torch")
-        prepare_nnunet(peer, told.config, out)
+        prepare_nnunet(peer, told.config, told.planner, out)
     dice: dict[str, list[float]] = {}
     for seed in told.seeds:
         for side in sides:
