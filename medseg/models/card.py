@@ -34,10 +34,13 @@ class Measurement(Frozen):
         ``"fold 0 of 5, 52 cases that training did not see"``.
     figures : dict of float
         By a name with metric and structure: ``"Dice, anterior"``.
+    intervals : dict of (float, float)
+        At 95 %, of the figures that have one.
     """
 
     measured_on: Words
     figures: dict[Words, float] = Field(min_length=1)
+    intervals: dict[Words, tuple[float, float]] = Field({})
 
 
 class Card(Frozen):
@@ -99,8 +102,7 @@ def as_markdown(card: Card, title: str = "Model card") -> str:
         parts.append(f"Median extent of the training images: {size} mm")
     parts += ["## Training data", _listed(_cited(data) for data in card.training_data)]
     for result in card.results:
-        rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in result.figures.items())
-        parts += [f"## Results: {result.measured_on}", f"| figure | value |\n| --- | --- |\n{rows}"]
+        parts += [f"## Results: {result.measured_on}", _table(result)]
     if card.limits:
         parts += ["## Limits", _listed(card.limits)]
     parts += _training(card)
@@ -120,8 +122,26 @@ def _training(card: Card) -> list[str]:
     return ["## Training", *parts] if parts else []
 
 
+def _table(result: Measurement) -> str:
+    rows = ["| figure | value | 95 % interval |", "| --- | --- | --- |"]
+    for name, value in result.figures.items():
+        rows.append(f"| {name} | {value:.4g} | {_between(result, name, '.4g') or '-'} |")
+    return "\n".join(rows)
+
+
 def _figures(result: Measurement) -> str:
-    return "; ".join(f"{name} {value:.3g}" for name, value in result.figures.items())
+    said = []
+    for name, value in result.figures.items():
+        between = _between(result, name, ".3g")
+        said.append(f"{name} {value:.3g}" + f" ({between})" * bool(between))
+    return "; ".join(said)
+
+
+def _between(result: Measurement, name: str, digits: str) -> str:
+    if name not in result.intervals:
+        return ""
+    low, high = result.intervals[name]
+    return f"{low:{digits}} to {high:{digits}}"
 
 
 def _cited(data: Dataset) -> str:

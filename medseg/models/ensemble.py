@@ -116,8 +116,8 @@ def card_of(members: Sequence[ModelPackage], results: Sequence[Measurement] = ()
     """Return the card of an ensemble, with results of its own where there are some."""
     cards = [one.card for one in members]
     alone = [
-        Measurement(measured_on=f"{one.name}, part {number} of {len(members)} alone: "
-                                f"{result.measured_on}", figures=result.figures)
+        result.model_copy(update={"measured_on": f"{one.name}, part {number} of {len(members)} "
+                                                 f"alone: {result.measured_on}"})
         for number, one in enumerate(members, 1) for result in one.card.results
     ]  # fmt: skip
     minutes = [card.minutes for card in cards if card.minutes is not None]

@@ -145,10 +145,11 @@ def _measurement(judged: Judged, shares: np.ndarray, sets: np.ndarray, words: st
     said = shares.argmax(axis=1)
     ranks = softmax(judged.logits)  # parts that were calibrated apart cannot be ranked together
     figures: dict[str, float] = {}
+    intervals: dict[str, tuple[float, float]] = {}
     if len(judged.classes) == 2:
-        low, high = metrics.delong_interval(labels, ranks[:, 1])
         figures["AUC"] = metrics.roc_auc(labels, ranks[:, 1])
-        figures |= {"AUC, 95 % from": low, "AUC, 95 % to": high}
+        low, high = metrics.delong_interval(labels, ranks[:, 1])
+        intervals = {"AUC": (float(low), float(high))} if math.isfinite(low + high) else {}
     else:
         figures["AUC, macro"] = metrics.macro_auc(labels, ranks)
         areas = metrics.one_vs_rest_auc(labels, ranks)
@@ -163,7 +164,7 @@ def _measurement(judged: Judged, shares: np.ndarray, sets: np.ndarray, words: st
     figures["truth in its set"] = float(sets[np.arange(len(labels)), labels].mean())
     figures["sets of one class"] = float((sets.sum(axis=1) == 1).mean())
     finite = {name: float(value) for name, value in figures.items() if math.isfinite(value)}
-    return Measurement(measured_on=words, figures=finite)
+    return Measurement(measured_on=words, figures=finite, intervals=intervals)
 
 
 def write_predictions(folder: Path, judged: Judged, calibration: Calibration) -> None:

@@ -23,7 +23,7 @@ from medseg.training.fit import fit
 from medseg.training.judging import judged
 from medseg.training.opening import Training, open_training
 from medseg.training.progress import Progress, silent
-from medseg.training.validate import mean_dice, validate, write_scores
+from medseg.training.validate import measurement, validate, write_scores
 
 log = logging.getLogger(__name__)
 
@@ -90,32 +90,31 @@ def train(
         results, calibration = judged(training, package, out, progress)
         package = pack(card=card.model_copy(update={"results": results}), calibration=calibration)
     elif training.fold.held_out:
-        results = (_measured(training, package, out, progress),)
-        package = pack(card=card.model_copy(update={"results": results}))
+        measured = _measured(training, package, out, progress)
+        package = pack(card=card.model_copy(update={"results": (measured,) if measured else ()}))
     shutil.rmtree(out / "prepared", ignore_errors=True)  # not there where a store was given
     return package
 
 
 def _measured(
     training: Training, package: ModelPackage, out: Path, progress: Progress
-) -> Measurement:
+) -> Measurement | None:
     """Segment every held-out case, write its scores, and return their means."""
     config, dataset = training.config, training.dataset
     assert isinstance(dataset, Dataset)
     names = set(training.fold.held_out)
+    cases = [case for case in dataset.cases if case.name in names]
     scores = validate(
         Segmenter.load(package.path),
-        [case for case in dataset.cases if case.name in names],
+        cases,
         lambda done, total: progress("validate", done, total, ""),
         ignore=dataset.ignore,
         skip_refused=config.skip_refused,
     )
     write_scores(out / "validation.csv", scores)
-    return Measurement(
-        measured_on=f"fold {config.fold} of {config.folds}, "
-        f"{len(names)} cases that training did not see",
-        figures=mean_dice(scores),
-    )
+    scored = len({score.case for score in scores})
+    words = f"fold {config.fold} of {config.folds}, {scored} cases that training did not see"
+    return measurement(words, scores, {case.name: case.patient for case in cases})
 
 
 def _card(training: Training, minutes: float, prepared: Path) -> Card:

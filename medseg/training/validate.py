@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +12,12 @@ import numpy as np
 
 from medseg.datasets import Case, read_case
 from medseg.errors import InputRefused
+from medseg.evaluation.statistics import resampled
 from medseg.files import whole_file
 from medseg.inference import Segmenter
 from medseg.labels import Label
 from medseg.metrics import dice
+from medseg.models import Measurement
 from medseg.plan import Plan
 
 
@@ -88,17 +90,46 @@ def dice_of(
             for name, group in groups.items()}  # fmt: skip
 
 
-def mean_dice(scores: Sequence[Score]) -> dict[str, float]:
-    """Return the mean Dice of each label over the cases that hold it, and their mean."""
-    labels = list(dict.fromkeys(score.label for score in scores))
-    means = {}
-    for label in labels:
-        held = [s.dice for s in scores if s.label == label and not math.isnan(s.dice)]
-        if held:
-            means[f"Dice, {label}"] = float(np.mean(held))
-    if means:
-        means["Dice, mean of labels"] = float(np.mean(list(means.values())))
-    return means
+def measurement(
+    measured_on: str, scores: Sequence[Score], patients: Mapping[str, str]
+) -> Measurement | None:
+    """Return the mean Dice of each label over the cases that hold it, and the mean of those.
+
+    None where no mask holds any label.
+
+    Parameters
+    ----------
+    measured_on : str
+        What the cases are, for the card.
+    scores : sequence of Score
+    patients : mapping of str
+        Whose each case is. Intervals are those of resampled patients (percentile bootstrap,
+        95 %); a case without a patient stands for itself.
+    """
+    labels = list(dict.fromkeys(s.label for s in scores if not math.isnan(s.dice)))
+    cases = list(dict.fromkeys(s.case for s in scores if s.label in labels))
+    if not labels:
+        return None
+    table = np.full((len(cases), len(labels)), math.nan)
+    for score in scores:
+        if score.label in labels:
+            table[cases.index(score.case), labels.index(score.label)] = score.dice
+    held, table = ~np.isnan(table), np.nan_to_num(table)
+
+    def means(rows: np.ndarray) -> list[float]:
+        with np.errstate(invalid="ignore"):  # no case of a label was drawn
+            of_labels = table[rows].sum(axis=0) / held[rows].sum(axis=0)
+        return [*of_labels, np.nanmean(of_labels)]
+
+    names = [*(f"Dice, {label}" for label in labels), "Dice, mean of labels"]
+    whose = np.unique([patients.get(case) or case for case in cases], return_inverse=True)[1]
+    low, high = resampled(means, whose)
+    ends = zip(names, low.tolist(), high.tolist(), strict=True)
+    return Measurement(
+        measured_on=measured_on,
+        figures=dict(zip(names, map(float, means(np.arange(len(cases)))), strict=True)),
+        intervals={name: (least, most) for name, least, most in ends if not math.isnan(least)},
+    )
 
 
 def write_scores(path: Path, scores: Sequence[Score]) -> None:

@@ -29,7 +29,13 @@ def card():
         intended_use="Outlines nothing, for tests.",
         modality="MR",
         training_data=(Dataset(name="Made up", licence="CC0-1.0", attribution="Nobody", cases=3),),
-        results=(Measurement(measured_on="fold 0, 2 cases", figures={"Dice, Anterior": 0.8765}),),
+        results=(
+            Measurement(
+                measured_on="fold 0, 2 cases",
+                figures={"Dice, Anterior": 0.8765},
+                intervals={"Dice, Anterior": (0.80111, 0.91234)},
+            ),
+        ),
         limits=("Fails on everything.",),
         configuration="epochs: 3",
         minutes=12.0,

@@ -10,7 +10,7 @@ def test_the_brief_says_purpose_warning_source_figures_and_limits(card):
         "Research use only: not a medical device, not for diagnosis or treatment.",
         "Images: MR",
         "Trained on: Made up, 3 cases: Nobody, CC0-1.0",
-        "Dice, Anterior 0.876 (fold 0, 2 cases)",
+        "Dice, Anterior 0.876 (0.801 to 0.912) (fold 0, 2 cases)",
         "Limit: Fails on everything.",
     ]
 
@@ -20,7 +20,8 @@ def test_the_page_holds_every_part_of_the_card(card):
     assert page.startswith("# Tiny 1.0\n\nOutlines nothing")
     for part in (
         "not for diagnosis", "Modality: MR", "40 x 50 x 40 mm", "- Made up, 3 cases: Nobody",
-        "## Results: fold 0, 2 cases", "| Dice, Anterior | 0.8765 |", "- Fails on everything.",
+        "## Results: fold 0, 2 cases", "| Dice, Anterior | 0.8765 | 0.8011 to 0.9123 |",
+        "- Fails on everything.",
         "Training took 12 minutes", "Fold 0 was left out", "epochs: 3",
     ):  # fmt: skip
         assert part in page
