@@ -133,7 +133,7 @@ def _figures(result: Measurement) -> str:
     said = []
     for name, value in result.figures.items():
         between = _between(result, name, ".3g")
-        said.append(f"{name} {value:.3g}" + f" ({between})" * bool(between))
+        said.append(f"{name} {value:.3g}" + f" (95 %: {between})" * bool(between))
     return "; ".join(said)
 
 

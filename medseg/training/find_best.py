@@ -30,7 +30,7 @@ from medseg.plan import Plan
 from medseg.training.held_out import Candidate, HeldOut, candidates_of, segment_held_out
 from medseg.training.progress import Progress, silent
 from medseg.training.runs import Configuration, open_runs
-from medseg.training.validate import dice_of, scored_labels
+from medseg.training.validate import MEAN, dice_of, scored_labels
 
 RIGHT_NOTHING = 1.0  # Dice of an empty mask where nothing is, if another candidate found something
 SMALL_SHARE = 5  # percent of the true components may be smaller than the least volume tried
@@ -141,11 +141,11 @@ class _Scores:
         means = {f"Dice, {label.name}": float(np.nanmean(column))
                  for label, column, counts in zip(self.labels, self.table.T, counted, strict=True)
                  if counts}  # fmt: skip
-        return {**means, "Dice, mean of labels": float(np.mean(list(means.values() or [0.0])))}
+        return {**means, MEAN: float(np.mean(list(means.values() or [0.0])))}
 
     @property
     def mean(self) -> float:
-        return self.figures()["Dice, mean of labels"]
+        return self.figures()[MEAN]
 
     def against(self, before: _Scores) -> tuple[_Scores, _Scores, Paired]:
         """Return both with a right "nothing" scored where the other found something; the gain."""

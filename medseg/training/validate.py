@@ -12,13 +12,15 @@ import numpy as np
 
 from medseg.datasets import Case, read_case
 from medseg.errors import InputRefused
-from medseg.evaluation.statistics import resampled
+from medseg.evaluation.statistics import summaries, summary
 from medseg.files import whole_file
 from medseg.inference import Segmenter
 from medseg.labels import Label
 from medseg.metrics import dice
 from medseg.models import Measurement
 from medseg.plan import Plan
+
+MEAN = "Dice, mean of labels"  # the figure that candidates are ranked by
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,8 @@ def measurement(
 ) -> Measurement | None:
     """Return the mean Dice of each label over the cases that hold it, and the mean of those.
 
-    None where no mask holds any label.
+    None where no mask holds any label. Intervals are those of ``medseg evaluate``; the mean of
+    labels has one where every case holds every label.
 
     Parameters
     ----------
@@ -103,33 +106,25 @@ def measurement(
         What the cases are, for the card.
     scores : sequence of Score
     patients : mapping of str
-        Whose each case is. Intervals are those of resampled patients (percentile bootstrap,
-        95 %); a case without a patient stands for itself.
+        Whose each case is; a case without a patient stands for itself.
     """
-    labels = list(dict.fromkeys(s.label for s in scores if not math.isnan(s.dice)))
-    cases = list(dict.fromkeys(s.case for s in scores if s.label in labels))
-    if not labels:
-        return None
-    table = np.full((len(cases), len(labels)), math.nan)
+    cases = {case: row for row, case in enumerate(dict.fromkeys(score.case for score in scores))}
+    columns: dict[str, np.ndarray] = {}
     for score in scores:
-        if score.label in labels:
-            table[cases.index(score.case), labels.index(score.label)] = score.dice
-    held, table = ~np.isnan(table), np.nan_to_num(table)
-
-    def means(rows: np.ndarray) -> list[float]:
-        with np.errstate(invalid="ignore"):  # no case of a label was drawn
-            of_labels = table[rows].sum(axis=0) / held[rows].sum(axis=0)
-        return [*of_labels, np.nanmean(of_labels)]
-
-    names = [*(f"Dice, {label}" for label in labels), "Dice, mean of labels"]
-    whose = np.unique([patients.get(case) or case for case in cases], return_inverse=True)[1]
-    low, high = resampled(means, whose)
-    ends = zip(names, low.tolist(), high.tolist(), strict=True)
-    return Measurement(
-        measured_on=measured_on,
-        figures=dict(zip(names, map(float, means(np.arange(len(cases)))), strict=True)),
-        intervals={name: (least, most) for name, least, most in ends if not math.isnan(least)},
-    )
+        column = columns.setdefault(f"Dice, {score.label}", np.full(len(cases), math.nan))
+        column[cases[score.case]] = score.dice
+    columns = {name: column for name, column in columns.items() if not np.isnan(column).all()}
+    if not columns:
+        return None
+    whose = [patients.get(case) or case for case in cases]
+    found = summaries(columns, whose)
+    figures = {name: one.mean for name, one in found.items()}
+    figures[MEAN] = float(np.mean(list(figures.values())))
+    of_cases = np.mean(list(columns.values()), axis=0)  # nan where a case lacks a label
+    if not np.isnan(of_cases).any():
+        found[MEAN] = summary(of_cases, whose)
+    intervals = {name: (one.low, one.high) for name, one in found.items() if one.patients > 1}
+    return Measurement(measured_on=measured_on, figures=figures, intervals=intervals)
 
 
 def write_scores(path: Path, scores: Sequence[Score]) -> None:

@@ -10,7 +10,7 @@ def test_the_brief_says_purpose_warning_source_figures_and_limits(card):
         "Research use only: not a medical device, not for diagnosis or treatment.",
         "Images: MR",
         "Trained on: Made up, 3 cases: Nobody, CC0-1.0",
-        "Dice, Anterior 0.876 (0.801 to 0.912) (fold 0, 2 cases)",
+        "Dice, Anterior 0.876 (95 %: 0.801 to 0.912) (fold 0, 2 cases)",
         "Limit: Fails on everything.",
     ]
 
