@@ -19,7 +19,6 @@ from medseg.models import (
     Evidence,
     FillHoles,
     LargestComponent,
-    Measurement,
     MinimumVolume,
     ModelPackage,
     Step,
@@ -30,7 +29,7 @@ from medseg.plan import Plan
 from medseg.training.held_out import Candidate, HeldOut, candidates_of, segment_held_out
 from medseg.training.progress import Progress, silent
 from medseg.training.runs import Configuration, open_runs
-from medseg.training.validate import MEAN, dice_of, scored_labels
+from medseg.training.validate import MEAN, dice_of, means, measurement_of, scored_labels
 
 RIGHT_NOTHING = 1.0  # Dice of an empty mask where nothing is, if another candidate found something
 SMALL_SHARE = 5  # percent of the true components may be smaller than the least volume tried
@@ -112,17 +111,17 @@ def find_best(
                           do="Give the same folds of each")  # fmt: skip
     plan = configurations[0].runs[0].package.plan
     winner, evidence = _chosen(cases, configurations, plan, progress)
-    steps, more = _steps_chosen(cases, winner, plan, progress)
+    steps, scores, more = _steps_chosen(cases, winner, plan, progress)
     members = [run.package for n in winner for run in configurations[n].runs]
     evidence = (*evidence, *more)
-    measured = Measurement(
-        measured_on=f"cross-validation: {len(cases)} cases, each segmented by networks that did "
+    measured = measurement_of(
+        f"cross-validation: {len(cases)} cases, each segmented by networks that did "
         "not see it; the choice was made on the same cases",
-        figures=[one for one in evidence if one.chosen][-1].figures,
-    )
+        scores.columns, scores.patients,
+    )  # fmt: skip
     package = ensembled(
         members, out, name=name, version=version, postprocessing=steps,
-        card=card_of(members, [measured]), evidence=evidence,
+        card=card_of(members, [measured] if measured else []), evidence=evidence,
     )  # fmt: skip
     return Best(package, evidence, len(cases), len(held_out) - len(cases))
 
@@ -135,17 +134,15 @@ class _Scores:
     labels: tuple[Label, ...]
     patients: tuple[str, ...]
 
-    def figures(self) -> dict[str, float]:
-        """Return the mean of each label over the cases that hold it, and their mean."""
-        counted = [not one for one in np.isnan(self.table).all(axis=0)]
-        means = {f"Dice, {label.name}": float(np.nanmean(column))
-                 for label, column, counts in zip(self.labels, self.table.T, counted, strict=True)
-                 if counts}  # fmt: skip
-        return {**means, MEAN: float(np.mean(list(means.values() or [0.0])))}
+    @property
+    def columns(self) -> dict[str, np.ndarray]:
+        """Dice of every case by the name of the label."""
+        names = [label.name for label in self.labels]
+        return dict(zip(names, self.table.T, strict=True))
 
     @property
     def mean(self) -> float:
-        return self.figures()[MEAN]
+        return means(self.columns)[MEAN]
 
     def against(self, before: _Scores) -> tuple[_Scores, _Scores, Paired]:
         """Return both with a right "nothing" scored where the other found something; the gain."""
@@ -212,13 +209,13 @@ def _evidence(
     gain = [None if np.isnan(number) else round(number, 6) for number in numbers]
     told = dict(zip(("gain", "low", "high"), gain, strict=False))
     return Evidence(candidate=words, against=against, chosen=chosen, cases=len(scores.table),
-                    figures=scores.figures(), **told)  # fmt: skip
+                    figures=means(scores.columns), **told)  # fmt: skip
 
 
 def _steps_chosen(
     cases: Sequence[HeldOut], winner: Candidate, plan: Plan, progress: Progress
-) -> tuple[tuple[Step, ...], tuple[Evidence, ...]]:
-    """Return the steps of post-processing that help, and the evidence of all that were tried."""
+) -> tuple[tuple[Step, ...], _Scores, tuple[Evidence, ...]]:
+    """Return the steps of post-processing that help, the scores with them, and all evidence."""
     taken: list[Step] = []
     evidence = []
     masks = (case.mask(winner, plan.labels).array for case in cases)
@@ -238,7 +235,7 @@ def _steps_chosen(
             taken.append(step)
             before = now
     progress("post-process", len(tried), len(tried), "")
-    return tuple(taken), tuple(evidence)
+    return tuple(taken), before, tuple(evidence)
 
 
 def steps_to_try(cases: Sequence[HeldOut], plan: Plan) -> list[Step]:

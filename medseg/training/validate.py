@@ -111,20 +111,39 @@ def measurement(
     cases = {case: row for row, case in enumerate(dict.fromkeys(score.case for score in scores))}
     columns: dict[str, np.ndarray] = {}
     for score in scores:
-        column = columns.setdefault(f"Dice, {score.label}", np.full(len(cases), math.nan))
+        column = columns.setdefault(score.label, np.full(len(cases), math.nan))
         column[cases[score.case]] = score.dice
-    columns = {name: column for name, column in columns.items() if not np.isnan(column).all()}
-    if not columns:
+    return measurement_of(measured_on, columns, [patients.get(case) or case for case in cases])
+
+
+def measurement_of(
+    measured_on: str, columns: Mapping[str, np.ndarray], patients: Sequence[str]
+) -> Measurement | None:
+    """Do what :func:`measurement` does, of the Dice of each label, ``(cases,)`` by its name."""
+    held = _held(columns)
+    if not held:
         return None
-    whose = [patients.get(case) or case for case in cases]
-    found = summaries(columns, whose)
-    figures = {name: one.mean for name, one in found.items()}
-    figures[MEAN] = float(np.mean(list(figures.values())))
-    of_cases = np.mean(list(columns.values()), axis=0)  # nan where a case lacks a label
+    found = summaries(held, patients)
+    of_cases = np.mean(list(held.values()), axis=0)  # nan where a case lacks a label
     if not np.isnan(of_cases).any():
-        found[MEAN] = summary(of_cases, whose)
+        found[MEAN] = summary(of_cases, patients)
     intervals = {name: (one.low, one.high) for name, one in found.items() if one.patients > 1}
-    return Measurement(measured_on=measured_on, figures=figures, intervals=intervals)
+    return Measurement(measured_on=measured_on, figures=means(columns), intervals=intervals)
+
+
+def means(columns: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Return the mean of each label over the cases that hold it, and the mean of those.
+
+    The latter is 0 where no case holds any.
+    """
+    found = {name: float(np.nanmean(column)) for name, column in _held(columns).items()}
+    return {**found, MEAN: float(np.mean(list(found.values()) or [0.0]))}
+
+
+def _held(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the columns of labels that some case holds, by the names of their figures."""
+    return {f"Dice, {label}": column
+            for label, column in columns.items() if not np.isnan(column).all()}  # fmt: skip
 
 
 def write_scores(path: Path, scores: Sequence[Score]) -> None:

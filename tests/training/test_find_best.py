@@ -113,6 +113,7 @@ def test_a_step_that_surely_helps_is_taken_and_its_evidence_kept(make_run, data,
     assert largest.low > 0
     assert not any(one.chosen for one in others)
     assert opened.card.results[0].figures["Dice, Lump"] == 1
+    assert opened.card.results[0].intervals["Dice, Lump"] == (1, 1)
     assert f"{CASES} cases" in opened.card.results[0].measured_on
 
 
