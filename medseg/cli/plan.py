@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +78,7 @@ def command(
             progress=lambda stage, done, total: report.show(names[stage], done, total),
         )  # fmt: skip
     content, config = _completed(planned, dataset, out, overrides)
+    planned = _told(planned, config, overrides)
     cost = _cost(planned, config)
     if out is not None:
         _write(out, _text(planned, content, cost))
@@ -164,6 +165,16 @@ def _completed(
     return content, checked(content, TrainingConfig, "--set")
 
 
+def _told(planned: Planned, config: TrainingConfig, overrides: tuple[str, ...]) -> Planned:
+    """Return a plan whose choices say what was set by hand."""
+    from medseg.planning.describe import with_settings
+
+    settled = config.model_dump()
+    settled["plan"] |= config.plan.network_arguments()
+    keys = [told.partition("=")[0].strip() for told in overrides]
+    return replace(planned, choices=with_settings(planned.choices, settled, keys))
+
+
 def _cost(planned: Planned, config: TrainingConfig) -> Cost:
     """Return what the training of a config costs, overrides included."""
     from medseg.planning.cost import Training, cost_of
@@ -180,10 +191,11 @@ def _cost(planned: Planned, config: TrainingConfig) -> Cost:
         network, plan.orientation, plan.spacing, plan.patch, config.batch, config.total_steps,
         share=1.0 if config.fold == "all" else 1 - 1 / config.folds,
     )  # fmt: skip
-    return cost_of(
+    cost = cost_of(
         training, planned.measured, device=request.device, precision=request.precision,
         optimizer=config.optimizer.name, speed=planned.speed,
     )  # fmt: skip
+    return replace(cost, hours=config.time_budget / 60) if config.time_budget else cost
 
 
 def _text(planned: Planned, content: dict[str, Any], cost: Cost) -> str:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import yaml
@@ -21,6 +22,7 @@ from medseg.planning.speed import Speed
 
 STEPS_AN_EPOCH = {"cpu": 100, "gpu": 250}
 MOST_STEPS = 250_000  # nnU-Net's thousand epochs of 250
+YOURS = "as you set it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,39 +124,81 @@ def _card(proposal: Proposal, measured: Fingerprint) -> dict[str, Any]:
 def _choices(proposal: Proposal, measured: Fingerprint, config: dict[str, Any]) -> Iterable[Choice]:
     grid, chosen, request = proposal.grid, proposal.chosen, proposal.request
     given, plan = request.given, config["plan"]
-    yours = "as you set it"
     yield Choice("configuration", proposal.which, _why_which(proposal))
     yield Choice("plan.orientation", grid.orientation,
-                 yours if given.orientation else "the coarsest axis first")  # fmt: skip
+                 YOURS if given.orientation else "the coarsest axis first")  # fmt: skip
     yield Choice("plan.spacing", f"{_by(proposal.spacing)} mm", _why_spacing(proposal))
     shown = min(1.0, chosen.share)
-    yield Choice("plan.patch", _by(proposal.patch), yours if given.patch else
+    yield Choice("plan.patch", _by(proposal.patch), YOURS if given.patch else
                  f"{_limit(proposal)}; shows {shown:.0%} of a median case of "
                  f"{_by(chosen.shape)}")  # fmt: skip
-    yield Choice("batch", str(chosen.batch), yours if given.batch else _why_batch(proposal))
+    yield Choice("batch", str(chosen.batch), YOURS if given.batch else _why_batch(proposal))
     for channel in plan["channels"]:
         yield Choice(f"normalisation of {channel['name']}", channel["normalisation"],
                      _why_normalised(channel, measured))  # fmt: skip
     yield Choice("plan.network", plan["network"], f"preset {request.preset}: "
                  f"{chosen.network.parameters / 1e6:.1f} million parameters")  # fmt: skip
     yield Choice("plan.features", " ".join(map(str, chosen.network.features)),
-                 yours if given.features else _why_features(proposal))  # fmt: skip
-    halvings = [sum(step > 1 for step in axis)
-                for axis in zip(*chosen.network.topology.strides, strict=True)]  # fmt: skip
-    yield Choice("plan.strides", f"{chosen.network.topology.stages} stages, halved "
-                 f"{_by(halvings)} times", "while an axis has 8 voxels and its spacing is within "
-                 "a factor of 2 of the finest")  # fmt: skip
-    flat = [kernel for kernel in chosen.network.topology.kernels if min(kernel) == 1]
-    yield Choice("plan.kernels", f"{_by(flat[0])} in {len(flat)} stages, then 3" if flat else
-                 "3 everywhere", "1 along an axis until its spacing is within a factor of 2 of "
-                 "the finest")  # fmt: skip
-    yield Choice("plan.mirror_axes", " ".join(grid.orientation[a] for a in plan["mirror_axes"])
-                 or "none", _why_mirrored(proposal, measured))  # fmt: skip
+                 YOURS if given.features else _why_features(proposal))  # fmt: skip
+    yield Choice("plan.strides", _strides(plan), "while an axis has 8 voxels and its spacing is "
+                 "within a factor of 2 of the finest")  # fmt: skip
+    yield Choice("plan.kernels", _kernels(plan), "1 along an axis until its spacing is within a "
+                 "factor of 2 of the finest")  # fmt: skip
+    yield Choice("plan.mirror_axes", _mirror_axes(plan), _why_mirrored(proposal, measured))
     yield Choice("optimizer", config["optimizer"]["name"], "nnU-Net's long recipe"
                  if request.device == "gpu" else "learns in fewer steps than SGD")  # fmt: skip
-    yield Choice("epochs", f"{config['epochs']} x {config['steps']} steps", "nnU-Net's length"
+    yield Choice("epochs", _length(config), "nnU-Net's length"
                  if request.device == "gpu" else
                  f"what {request.hours:g} hours of this machine allow")  # fmt: skip
+
+
+def with_settings(
+    choices: Iterable[Choice], config: dict[str, Any], keys: Iterable[str]
+) -> tuple[Choice, ...]:
+    """Return choices with what was decided by hand in the place of what was planned.
+
+    Parameters
+    ----------
+    choices : iterable of Choice
+    config : dict
+        All values of the config, those that were set included.
+    keys : iterable of str
+        What was set, such as ``plan.kernels`` or ``optimizer.name``.
+    """
+    plan, length = config["plan"], ("epochs", "steps", "time_budget")
+    now = {
+        ("plan.network",): plan["network"],
+        ("plan.strides",): _strides(plan),
+        ("plan.kernels",): _kernels(plan),
+        ("plan.mirror_axes",): _mirror_axes(plan),
+        ("optimizer", "optimizer.name"): config["optimizer"]["name"],
+        length: _length(config),
+    }
+    yours = {parts[0]: value for parts, value in now.items() if not set(keys).isdisjoint(parts)}
+    return tuple(Choice(one.key, yours[one.key], YOURS) if one.key in yours else one
+                 for one in choices)  # fmt: skip
+
+
+def _strides(plan: dict[str, Any]) -> str:
+    halvings = [sum(step > 1 for step in axis) for axis in zip(*plan["strides"], strict=True)]
+    return f"{len(plan['strides'])} stages, halved {_by(halvings)} times"
+
+
+def _kernels(plan: dict[str, Any]) -> str:
+    runs = [(_by(kernel), len(list(stages))) for kernel, stages in groupby(plan["kernels"])]
+    if len(runs) == 1:
+        return f"{runs[0][0]} everywhere"
+    return ", then ".join(f"{kernel} in {stages} stages" for kernel, stages in runs)
+
+
+def _mirror_axes(plan: dict[str, Any]) -> str:
+    return " ".join(plan["orientation"][axis] for axis in plan["mirror_axes"]) or "none"
+
+
+def _length(config: dict[str, Any]) -> str:
+    if config.get("time_budget"):
+        return f"as many as {config['time_budget']:g} minutes allow"
+    return f"{config['epochs']} x {config['steps']} steps"
 
 
 def _why_which(proposal: Proposal) -> str:

@@ -64,6 +64,38 @@ def test_values_that_are_set_stay_and_change_the_cost(medseg, data, on_this_mach
 
 
 @pytest.mark.parametrize(
+    ("told", "key", "shown"),
+    [
+        ("epochs=26", "epochs", "26 x 100 steps"),
+        ("steps=7", "epochs", " x 7 steps"),
+        ("time_budget=30m", "epochs", "as many as 30 minutes allow"),
+        ("optimizer={name: sgd, rate: 0.01}", "optimizer", "sgd"),
+        ("plan.mirror_axes=[0]", "plan.mirror_axes", "S"),
+        ("plan.kernels=null", "plan.kernels", "3 x 3 x 3 everywhere"),
+        ("plan.patch=[8,8,16]", "plan.patch", "8 x 8 x 16"),
+    ],
+)
+def test_what_is_set_is_told_in_the_place_of_what_was_planned(
+    medseg, data, on_this_machine, tmp_path, told, key, shown
+):
+    out = tmp_path / "mine.yaml"
+    planned = json.loads(
+        medseg("plan", data, "--for", "cpu", "--json", "--set", told, "-o", out)[1]
+    )
+    [choice] = [one for one in planned["choices"] if one["key"] == key]
+    assert choice["value"].endswith(shown)
+    assert choice["why"] == "as you set it"
+    assert "hours of this machine allow" not in out.read_text() or key != "epochs"
+
+
+def test_a_time_budget_is_what_training_costs(medseg, data, on_this_machine):
+    planned = json.loads(
+        medseg("plan", data, "--for", "cpu", "--json", "--set", "time_budget=30m")[1]
+    )
+    assert planned["cost"]["hours"] == 0.5
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--for", "cpu", "--vram", 8], "not for a CPU"),
