@@ -92,7 +92,8 @@ def test_a_full_disk_leaves_nothing_behind(capsys, tmp_path, bright_model, small
 def test_ctrl_c_in_the_middle_leaves_no_partial_output(tmp_path, bright_model):  # noqa: F811
     for n in range(400):
         save_scan(tmp_path / "in" / f"{n:03d}.nii.gz", n)
-    script = (
+    script = (  # which heeds Ctrl-C even where the tests run in the background, and do not
+        "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from tests.batch.conftest import Threshold\n"
         "from medseg.inference import Segmenter\nfrom medseg.models import ModelPackage\n"
         "Segmenter.load = lambda name, **_: Segmenter(ModelPackage.open(name), Threshold())\n"
