@@ -57,7 +57,7 @@ bench: .venv/.develop
 
 .venv/.develop: .venv/.medseg
 	@echo "Installing what the tests need"
-	$(PIP) install --constraint constraints.txt --editable '.[decoders,formats]' --group test --group lint
+	$(PIP) install --constraint constraints.txt --editable '.[decoders,formats,tensorboard]' --group test --group lint
 	@touch $@
 
 clean:

@@ -135,6 +135,7 @@ def _compiled(training: Training) -> Any:
     from medseg.losses import loss
     from medseg.networks.backbone_unet import load_encoder
     from medseg.training.schedule import optimizer_of
+    from medseg.training.tracking import check_trackers
 
     config, plan = training.config, training.plan
     if config.deterministic:
@@ -142,6 +143,7 @@ def _compiled(training: Training) -> Any:
     keras.utils.set_random_seed(config.seed)
     devices = gpus() if config.devices == "all" else []
     check_batch(config.batch, len(devices))
+    check_trackers(config)
     heads = {"deep_supervision": True} if config.deep_supervision else {}
     with shared_among(devices):
         model = networks.build(plan.network.name, **plan.network.arguments, **heads)
@@ -155,6 +157,8 @@ def _compiled(training: Training) -> Any:
             metrics=[[_score(plan)], *([] for _ in range(outputs - 1))],
             jit_compile=has_gpu(),  # on a CPU, XLA is eight times slower
         )
+        # variables that are made in the first step would have it traced twice
+        model.optimizer.build(model.trainable_variables)
     return model
 
 
@@ -192,7 +196,7 @@ def _callbacks(
         watching.append(Patience(config.patience, journal, out / "best.safetensors"))
     checkpoint = Checkpoint(out / CHECKPOINT, config.checkpoint_epochs, training.identity, clock)
     reporter = Reporter(config, journal, clock, progress)
-    return [*watching, checkpoint, *trackers(config, out), reporter]
+    return [*watching, checkpoint, *trackers(config, out, resumed=before > 0), reporter]
 
 
 def _last_epoch(config: TrainingConfig, done: Done) -> int:
