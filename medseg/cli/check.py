@@ -98,9 +98,7 @@ def _show(report: Report) -> None:
             table.add_row(level, _cases(one.cases), told, one.do, style=_STYLES[level])
         terminal.print(table)
         terminal.print()
-    errors, warnings = report.count("error"), report.count("warning")
-    terminal.print(f"{report.name}: {report.cases} cases, {errors} errors, {warnings} warnings",
-                   style="bold")  # fmt: skip
+    terminal.print(f"{report.name}: {report.counts}", style="bold")
 
 
 def _cases(names: tuple[str, ...]) -> str:

@@ -73,6 +73,13 @@ class Report:
         """Return how many remarks are of a level."""
         return sum(one.finding.level == level for one in self.remarks)
 
+    @property
+    def counts(self) -> str:
+        """Say in words how many cases, errors and warnings there are."""
+        numbers = {"case": self.cases, "error": self.count("error"),
+                   "warning": self.count("warning")}  # fmt: skip
+        return ", ".join(f"{n} {what}{'s' * (n != 1)}" for what, n in numbers.items())
+
 
 def check(
     dataset: Dataset, *, workers: int = 1, progress: Progress = lambda done, total: None
