@@ -8,8 +8,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.util.tensor_util import make_ndarray
 
 from medseg.errors import PlanRefused
-from medseg.training import load_config, tracking, train
+from medseg.training import load_config, tracking
 from medseg.training.epochs import read_epochs
+from medseg.training.fit import fit
+from medseg.training.opening import open_training
 
 
 class Client:
@@ -59,7 +61,7 @@ def mlflow(monkeypatch):
     return stores
 
 
-def stopped_after_an_epoch(config, out):
+def stopped_after_an_epoch(training, out):
     """Train until the second epoch has begun."""
 
     def stop(stage, done, total, note):
@@ -67,13 +69,13 @@ def stopped_after_an_epoch(config, out):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(config, out, progress=stop)
+        fit(training, out, progress=stop)
 
 
 def test_tensorboard_shows_every_epoch_of_a_resumed_training(config, tmp_path):
-    config = load_config(config, ["track=[tensorboard]"])
-    stopped_after_an_epoch(config, tmp_path / "run")
-    train(config, tmp_path / "run", resume=True)
+    training = open_training(load_config(config, ["track=[tensorboard]"]))
+    stopped_after_an_epoch(training, tmp_path / "run")
+    fit(training, tmp_path / "run", resume=True)
     told = EventAccumulator(str(tmp_path / "run" / "tensorboard" / "train")).Reload()
     losses = [float(make_ndarray(event.tensor_proto)) for event in told.Tensors("epoch_loss")]
     epochs = read_epochs(tmp_path / "run" / "metrics.csv")
@@ -81,9 +83,9 @@ def test_tensorboard_shows_every_epoch_of_a_resumed_training(config, tmp_path):
 
 
 def test_mlflow_keeps_settings_and_epochs_in_the_folder_of_the_training(config, tmp_path, mlflow):
-    config = load_config(config, ["track=[mlflow]"])
+    training = open_training(load_config(config, ["track=[mlflow]"]))
     out = tmp_path / "run"
-    train(config, out)
+    fit(training, out)
     [(address, store)] = mlflow.items()
     assert address == f"sqlite:///{out}/mlflow/mlflow.db"
     [run] = store["runs"]
@@ -95,14 +97,12 @@ def test_mlflow_keeps_settings_and_epochs_in_the_folder_of_the_training(config, 
 
 
 def test_a_resumed_training_goes_on_with_its_mlflow_run(config, tmp_path, mlflow):
-    config = load_config(config, ["track=[mlflow]"])
-    stopped_after_an_epoch(config, tmp_path / "run")
-    train(config, tmp_path / "run", resume=True)
+    training = open_training(load_config(config, ["track=[mlflow]"]))
+    stopped_after_an_epoch(training, tmp_path / "run")
+    fit(training, tmp_path / "run", resume=True)
     [store] = mlflow.values()
     assert [[step for step, _ in run["metrics"]["loss"]] for run in store["runs"]] == [[1, 2]]
     assert store["runs"][0]["status"] == "FINISHED"
-    train(config, tmp_path / "run", overwrite=True)
-    assert len(store["runs"]) == 2
 
 
 def test_a_tracker_that_is_not_installed_is_refused_before_anything_is_written(
@@ -110,6 +110,6 @@ def test_a_tracker_that_is_not_installed_is_refused_before_anything_is_written(
 ):
     monkeypatch.setattr(tracking, "find_spec", lambda name: None)
     with pytest.raises(PlanRefused, match="track names mlflow, which is not installed") as refusal:
-        train(load_config(config, ["track=[mlflow]"]), tmp_path / "run")
+        fit(open_training(load_config(config, ["track=[mlflow]"])), tmp_path / "run")
     assert refusal.value.code == "tracker-missing"
     assert not (tmp_path / "run").exists()
