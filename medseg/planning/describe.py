@@ -165,16 +165,16 @@ def with_settings(
     keys : iterable of str
         What was set, such as ``plan.kernels`` or ``optimizer.name``.
     """
-    plan, length = config["plan"], ("epochs", "steps", "time_budget")
+    plan, told = config["plan"], set(keys)
     now = {
         ("plan.network",): plan["network"],
         ("plan.strides",): _strides(plan),
         ("plan.kernels",): _kernels(plan),
         ("plan.mirror_axes",): _mirror_axes(plan),
         ("optimizer", "optimizer.name"): config["optimizer"]["name"],
-        length: _length(config),
+        ("epochs", "steps", "time_budget"): _length(config),
     }
-    yours = {parts[0]: value for parts, value in now.items() if not set(keys).isdisjoint(parts)}
+    yours = {parts[0]: value for parts, value in now.items() if not told.isdisjoint(parts)}
     return tuple(Choice(one.key, yours[one.key], YOURS) if one.key in yours else one
                  for one in choices)  # fmt: skip
 
