@@ -147,7 +147,7 @@ class _Scores:
     def against(self, before: _Scores) -> tuple[_Scores, _Scores, Paired]:
         """Return both with a right "nothing" scored where the other found something; the gain."""
         now, then = _with_right_nothing(self, before)
-        rows = [~np.isnan(now.table).all(axis=1)][0]
+        rows = ~np.isnan(now.table).all(axis=1)
         first, second = (np.nanmean(one.table[rows], axis=1) for one in (then, now))
         whose = [patient for patient, row in zip(self.patients, rows, strict=True) if row]
         return now, then, paired(first, second, whose)
