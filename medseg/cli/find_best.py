@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from medseg.inference.engines import EngineName
     from medseg.training.find_best import Best
+
+REST = 38  # characters that gain, interval and "taken" need
 
 EPILOG = """\b
 Examples:
@@ -76,27 +80,47 @@ def command(
 
 def _show(best: Best) -> None:
     """Print every candidate with its figures and gain, and what was chosen."""
-    from rich.table import Table
-
     from medseg.cli.console import console
 
     terminal = console()
-    table = Table(box=None, pad_edge=False)
+    for one in best.configurations[1:]:
+        terminal.print(f"{one.name}: {', '.join(one.changes)}", highlight=False)
+    terminal.print(_table(best, terminal.width))
+    rest = f"; {best.left_out} more are not held out by all" if best.left_out else ""
+    terminal.print(f"Mean Dice over {best.cases} held-out cases{rest}")
+    package = best.package
+    packed = (("network", len(package.networks)),
+              ("step of post-processing", len(package.postprocessing)))  # fmt: skip
+    counted = ", ".join(_counted(word, number) for word, number in packed)
+    terminal.print(f"{package.name} {package.version}: {counted}, {package.path}", style="bold")
+
+
+def _counted(word: str, number: int) -> str:
+    """Return such as "2 networks", "1 step of work"."""
+    first, _, rest = word.partition(" ")
+    return f"{number} {first}{'' if number == 1 else 's'} {rest}".rstrip()
+
+
+def _table(best: Best, width: int) -> Table:
+    """Return a row a candidate; the labels have columns of their own where there is room."""
+    from rich.table import Table
+
+    from medseg.training.validate import MEAN
+
     figures = list(dict.fromkeys(name for one in best.evidence for name in one.figures))
+    heads = [name.removeprefix("Dice, ") for name in figures]
+    longest = max(len(one.candidate) for one in best.evidence)
+    if longest + sum(len(head) + 2 for head in heads) + REST > width:
+        figures, heads = [MEAN], ["Dice"]
+    table = Table(box=None, pad_edge=False)
     table.add_column("candidate")
-    for figure in [*(name.removeprefix("Dice, ") for name in figures), "gain", "95 % interval"]:
-        table.add_column(figure, justify="right")
-    table.add_column("")
+    for head in [*heads, "gain", "95 % interval"]:
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
     for one in best.evidence:
         means = [f"{one.figures[name]:.4f}" if name in one.figures else "-" for name in figures]
         gain = "" if one.gain is None else f"{one.gain:+.4f}"
         sure = "" if one.low is None or one.high is None else f"{one.low:+.4f} to {one.high:+.4f}"
         table.add_row(one.candidate, *means, gain, sure, "taken" if one.chosen else "",
                       style="bold" if one.chosen else None)  # fmt: skip
-    terminal.print(table)
-    rest = f"; {best.left_out} more are not held out by all" if best.left_out else ""
-    terminal.print(f"Mean Dice over {best.cases} held-out cases{rest}")
-    package = best.package
-    terminal.print(f"{package.name} {package.version}: {len(package.networks)} networks, "
-                   f"{len(package.postprocessing)} steps of post-processing, {package.path}",
-                   style="bold")  # fmt: skip
+    return table

@@ -44,12 +44,15 @@ class Best:
     package : ModelPackage
     evidence : tuple of Evidence
         Of every candidate, in the order of trying; also kept in the package.
+    configurations : tuple of Configuration
+        Those that were compared.
     cases, left_out : int
         Held-out cases that every configuration has, and those that only some have.
     """
 
     package: ModelPackage
     evidence: tuple[Evidence, ...]
+    configurations: tuple[Configuration, ...]
     cases: int
     left_out: int
 
@@ -123,7 +126,7 @@ def find_best(
         members, out, name=name, version=version, postprocessing=steps,
         card=card_of(members, [measured] if measured else []), evidence=evidence,
     )  # fmt: skip
-    return Best(package, evidence, len(cases), len(held_out) - len(cases))
+    return Best(package, evidence, configurations, len(cases), len(held_out) - len(cases))
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from medseg.datasets import Dataset
 from medseg.errors import ModelRefused, PlanRefused
@@ -14,6 +15,7 @@ from medseg.training.opening import NOT_OF_IDENTITY, dataset_of, fold_in
 
 CONFIG = "config.yaml"
 NOT_OF_CONFIGURATION = NOT_OF_IDENTITY | {"name", "version", "fold"}
+SHORT = 24  # characters of a value that is told with its key
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -34,10 +36,13 @@ class Configuration:
     name : str
         Of its first run's model, with a number where another configuration has that name.
     runs : tuple of Run
+    changes : tuple of str
+        Keys that it sets otherwise than the first configuration, with their values where short.
     """
 
     name: str
     runs: tuple[Run, ...]
+    changes: tuple[str, ...] = ()
 
     @property
     def held_out(self) -> tuple[str, ...]:
@@ -117,5 +122,24 @@ def _configurations(runs: Sequence[Run]) -> tuple[Configuration, ...]:
                               do="Give one run of each fold")  # fmt: skip
         name = alike[0].config.name
         same = sum(one.name.split(" (")[0] == name for one in found)
-        found.append(Configuration(f"{name} ({same + 1})" if same else name, tuple(alike)))
+        name = f"{name} ({same + 1})" if same else name
+        changes = _changes(runs[0].config, alike[0].config)
+        found.append(Configuration(name, tuple(alike), changes))
     return tuple(found)
+
+
+def _changes(first: TrainingConfig, other: TrainingConfig) -> tuple[str, ...]:
+    """Return the keys that another configuration sets otherwise, with values that are short."""
+    before, now = (_flat(one.model_dump(mode="json", exclude=NOT_OF_CONFIGURATION))
+                   for one in (first, other))  # fmt: skip
+    keys = [key for key in now if key not in before or before[key] != now[key]]
+    return tuple(f"{key} {now[key]}" if len(str(now[key])) <= SHORT else key for key in keys)
+
+
+def _flat(told: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Return values by keys such as ``plan.patch``."""
+    flat: dict[str, Any] = {}
+    for key, value in told.items():
+        inner = _flat(value, f"{above}{key}.") if isinstance(value, dict) else {}
+        flat |= inner or {f"{above}{key}": value}
+    return flat

@@ -181,10 +181,13 @@ def test_runs_that_cannot_be_compared_are_refused(make_run, tmp_path, weights): 
 def test_configurations_of_one_name_are_told_apart(make_run):
     first, second = make_run("one", 0), make_run("one", 1)
     changed = (second / "config.yaml").read_text().replace("epochs: 3", "epochs: 4")
+    changed += "augmentation: {recipe: light, gamma: {probability: 0.25}}\n"
     (second / "config.yaml").write_text(changed)
     assert load_config(second / "config.yaml").epochs == 4
     _, configurations = open_runs([first, second])
     assert [one.name for one in configurations] == ["one", "one (2)"]
+    changes = "augmentation.recipe light", "augmentation.gamma.probability 0.25", "epochs 4"
+    assert [set(one.changes) for one in configurations] == [set(), set(changes)]
 
 
 def test_the_command_shows_every_candidate_and_what_was_taken(
@@ -195,11 +198,18 @@ def test_the_command_shows_every_candidate_and_what_was_taken(
     status, out, _ = medseg("find-best", *runs, "-o", tmp_path / "best")
     assert status == 0
     assert "keep the largest component of Lump" in " ".join(out.split())
-    assert "3 networks, 1 steps of post-processing" in " ".join(out.split())
+    assert "3 networks, 1 step of post-processing" in " ".join(out.split())
     status, out, _ = medseg("find-best", *runs, "-o", tmp_path / "best", "--json")
     told = json.loads(out)
     assert (told["cases"], told["networks"]) == (CASES, FOLDS)
     assert [one["chosen"] for one in told["evidence"]][:2] == [True, True]
+
+
+def test_the_command_says_what_sets_configurations_apart(make_run, tmp_path, medseg):  # noqa: F811
+    status, out, _ = medseg("find-best", make_run("lump", 0), make_run("other", 0), "-o",
+                            tmp_path / "best")  # fmt: skip
+    assert status == 0
+    assert "other: epochs 5" in out
 
 
 def test_the_command_packs_an_ensemble(make_run, tmp_path, medseg):  # noqa: F811
