@@ -139,3 +139,16 @@ def sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes in hex."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def in_words(size: float) -> str:
+    """Return a size in bytes as a person reads it.
+
+    Examples
+    --------
+    >>> in_words(2_884_000), in_words(69_300_000_000), in_words(640)
+    ('2.88 MB', '69.3 GB', '0.64 kB')
+    """
+    unit, name = next(((unit, name) for unit, name in ((1e9, "GB"), (1e6, "MB")) if size >= unit),
+                      (1e3, "kB"))  # fmt: skip
+    return f"{size / unit:.3g} {name}"

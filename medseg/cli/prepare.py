@@ -78,8 +78,10 @@ def command(
 
 def _announce(need: Need) -> None:
     """Say on standard error what is about to be written."""
-    click.echo(f"{need.cases} cases to prepare, about {need.bytes / 1e9:.3g} GB; "
-               f"{need.free / 1e9:.3g} GB are free", err=True)  # fmt: skip
+    from medseg.files import in_words
+
+    click.echo(f"{need.cases} cases to prepare, about {in_words(need.bytes)}; "
+               f"{in_words(need.free)} are free", err=True)  # fmt: skip
 
 
 def _show(prepared: Prepared) -> None:

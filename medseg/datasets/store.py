@@ -17,7 +17,7 @@ from medseg.datasets.dataset import Case
 from medseg.datasets.parallel import threads
 from medseg.dicom.private import digest, folder_name
 from medseg.errors import InputRefused, OutputFailed, PlanRefused
-from medseg.files import make_folder, whole_file, whole_folder, write_json
+from medseg.files import in_words, make_folder, whole_file, whole_folder, write_json
 from medseg.labels import LabelSet
 from medseg.plan import Plan
 from medseg.preparing import prepare, prepare_labels
@@ -175,7 +175,8 @@ def prepare_cases(
     if need.bytes > need.free:
         raise OutputFailed(
             "disk-too-small",
-            f"{need.cases} prepared cases take {_gb(need.bytes)}, {_gb(need.free)} are free",
+            f"{need.cases} prepared cases take {in_words(need.bytes)}, "
+            f"{in_words(need.free)} are free",
             do="Free some, or choose another folder",
         )
     outcomes: dict[str, bool | InputRefused] = {}
@@ -192,10 +193,6 @@ def prepare_cases(
                 if isinstance(told := outcomes[case.name], InputRefused)}  # fmt: skip
     done = tuple(case.name for case in cases if case.name not in refusals)
     return Prepared(folder, done, sum(told is True for told in outcomes.values()), refusals)
-
-
-def _gb(size: int) -> str:
-    return f"{size / 1e9:.3g} GB"
 
 
 def needed(cases: Sequence[Case], plan: Plan, folder: Path, workers: int = 1) -> Need:
@@ -309,11 +306,15 @@ def _stored(case: Case, plan: Plan, folder: Path, ignore: int | None) -> bool:
             "memory-short", "there is not enough memory to prepare it",
             do="Use fewer --workers, or a larger machine")) from None  # fmt: skip
     halved = np.clip(np.moveaxis(image, -1, 0), -LARGEST, LARGEST).astype(np.float16)
-    with whole_folder(_place(folder, case.name)) as aside:
-        _save(aside / "image.npy", halved)
-        _save(aside / "classes.npy", classes)
-        _save(aside / "foreground.npy", _foreground(classes, plan.labels))
-        write_json(aside / "case.json", {"stamp": stamp})
+    try:
+        with whole_folder(_place(folder, case.name)) as aside:
+            _save(aside / "image.npy", halved)
+            _save(aside / "classes.npy", classes)
+            _save(aside / "foreground.npy", _foreground(classes, plan.labels))
+            write_json(aside / "case.json", {"stamp": stamp})
+    except OutputFailed as failure:
+        words = f"Case {case.name}: {failure.found}"
+        raise OutputFailed(failure.code, words, do=failure.do) from failure
     return False
 
 

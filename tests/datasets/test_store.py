@@ -177,7 +177,7 @@ def test_a_disk_that_fills_leaves_whole_cases_only(data, small_disk, monkeypatch
         save(data / "labelsTr" / f"case_{n}.nii.gz", np.ones((20, 20, 30), np.uint8) * 5)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1 << 40}))
     dataset = open_dataset(data)
-    with pytest.raises(OutputFailed, match="No space left"):
+    with pytest.raises(OutputFailed, match=r"Case \w+: .*No space left"):
         prepare_cases(dataset.cases, make_plan(dataset.labels), small_disk / "store")
     for place in (small_disk / "store").iterdir():
         assert place.name == "store.json" or (place / "case.json").exists()
