@@ -21,9 +21,8 @@ help:
 demo: .venv/.medseg
 	@$(BIN)/medseg demo
 
-# in the order of the files: the largest first would leave the longest test for the end, alone
 test: .venv/.develop lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "$(QUICK)"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "$(QUICK)"
 
 lint: .venv/.develop
 	$(BIN)/ruff format --check .

@@ -89,16 +89,10 @@ def _show(best: Best) -> None:
     rest = f"; {best.left_out} more are not held out by all" if best.left_out else ""
     terminal.print(f"Mean Dice over {best.cases} held-out cases{rest}")
     package = best.package
-    packed = (("network", len(package.networks)),
-              ("step of post-processing", len(package.postprocessing)))  # fmt: skip
-    counted = ", ".join(_counted(word, number) for word, number in packed)
-    terminal.print(f"{package.name} {package.version}: {counted}, {package.path}", style="bold")
-
-
-def _counted(word: str, number: int) -> str:
-    """Return such as "2 networks", "1 step of work"."""
-    first, _, rest = word.partition(" ")
-    return f"{number} {first}{'' if number == 1 else 's'} {rest}".rstrip()
+    networks, steps = len(package.networks), len(package.postprocessing)
+    terminal.print(f"{package.name} {package.version}: {networks} network{'s' * (networks != 1)}, "
+                   f"{steps} step{'s' * (steps != 1)} of post-processing, {package.path}",
+                   style="bold")  # fmt: skip
 
 
 def _table(best: Best, width: int) -> Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,23 +123,17 @@ def _configurations(runs: Sequence[Run]) -> tuple[Configuration, ...]:
         name = alike[0].config.name
         same = sum(one.name.split(" (")[0] == name for one in found)
         name = f"{name} ({same + 1})" if same else name
-        changes = _changes(runs[0].config, alike[0].config)
-        found.append(Configuration(name, tuple(alike), changes))
+        before, now = (one.model_dump(mode="json", exclude=NOT_OF_CONFIGURATION)
+                       for one in (runs[0].config, alike[0].config))  # fmt: skip
+        found.append(Configuration(name, tuple(alike), tuple(_changes(before, now))))
     return tuple(found)
 
 
-def _changes(first: TrainingConfig, other: TrainingConfig) -> tuple[str, ...]:
-    """Return the keys that another configuration sets otherwise, with values that are short."""
-    before, now = (_flat(one.model_dump(mode="json", exclude=NOT_OF_CONFIGURATION))
-                   for one in (first, other))  # fmt: skip
-    keys = [key for key in now if key not in before or before[key] != now[key]]
-    return tuple(f"{key} {now[key]}" if len(str(now[key])) <= SHORT else key for key in keys)
-
-
-def _flat(told: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Return values by keys such as ``plan.patch``."""
-    flat: dict[str, Any] = {}
-    for key, value in told.items():
-        inner = _flat(value, f"{above}{key}.") if isinstance(value, dict) else {}
-        flat |= inner or {f"{above}{key}": value}
-    return flat
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    """Yield the keys that differ, such as ``plan.patch``, with values that are short."""
+    for key in dict.fromkeys((*before, *now)):
+        then, value = before.get(key), now.get(key, "left out")
+        if isinstance(then, dict) and isinstance(value, dict):
+            yield from _changes(then, value, f"{above}{key}.")
+        elif then != value:
+            yield f"{above}{key} {value}" if len(str(value)) <= SHORT else f"{above}{key}"

@@ -28,5 +28,6 @@ def test_the_card_says_what_held_out_cases_show(config):
     scores = validate(segmenter, cases, ignore=dataset.ignore)
     found = measurement(told.measured_on, scores, {case.name: case.patient for case in cases})
     assert found.figures == pytest.approx(told.figures, abs=0.002)
+    assert told.intervals.keys() == found.intervals.keys()
     for name, interval in told.intervals.items():
         assert found.intervals[name] == pytest.approx(interval, abs=0.005)

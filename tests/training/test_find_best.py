@@ -179,15 +179,21 @@ def test_runs_that_cannot_be_compared_are_refused(make_run, tmp_path, weights): 
 
 
 def test_configurations_of_one_name_are_told_apart(make_run):
-    first, second = make_run("one", 0), make_run("one", 1)
-    changed = (second / "config.yaml").read_text().replace("epochs: 3", "epochs: 4")
-    changed += "augmentation: {recipe: light, gamma: {probability: 0.25}}\n"
-    (second / "config.yaml").write_text(changed)
-    assert load_config(second / "config.yaml").epochs == 4
-    _, configurations = open_runs([first, second])
-    assert [one.name for one in configurations] == ["one", "one (2)"]
-    changes = "augmentation.recipe light", "augmentation.gamma.probability 0.25", "epochs 4"
-    assert [set(one.changes) for one in configurations] == [set(), set(changes)]
+    runs = [make_run("one", fold) for fold in range(3)]
+    gamma = "recipe: light, gamma: {probability: 0.25}, spatial: {degrees: 9, scales: [0.9, 1.1]}"
+    for run, augmentation in zip(runs, (f"{{{gamma}}}", "{recipe: light}", "none"), strict=True):
+        text = (run / "config.yaml").read_text()
+        (run / "config.yaml").write_text(f"{text}augmentation: {augmentation}\n")
+    changed = (runs[1] / "config.yaml").read_text().replace("epochs: 3", "epochs: 4")
+    (runs[1] / "config.yaml").write_text(changed)
+    assert load_config(runs[1] / "config.yaml").epochs == 4
+    _, configurations = open_runs(runs)
+    assert [one.name for one in configurations] == ["one", "one (2)", "one (3)"]
+    left_out = {"augmentation.gamma left out", "augmentation.spatial left out"}
+    assert [set(one.changes) for one in configurations] == [
+        set(), {*left_out, "epochs 4"}, {"augmentation none"}]  # fmt: skip
+    _, configurations = open_runs(runs[::-1])
+    assert configurations[2].changes == ("augmentation",)
 
 
 def test_the_command_shows_every_candidate_and_what_was_taken(

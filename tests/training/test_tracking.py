@@ -103,6 +103,8 @@ def test_a_resumed_training_goes_on_with_its_mlflow_run(config, tmp_path, mlflow
     [store] = mlflow.values()
     assert [[step for step, _ in run["metrics"]["loss"]] for run in store["runs"]] == [[1, 2]]
     assert store["runs"][0]["status"] == "FINISHED"
+    fit(training, tmp_path / "run", overwrite=True)
+    assert len(store["runs"]) == 2
 
 
 def test_a_tracker_that_is_not_installed_is_refused_before_anything_is_written(
