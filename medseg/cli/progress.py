@@ -26,8 +26,9 @@ class Report:
     def __init__(self) -> None:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
-        self._started = time.monotonic()
-        self._last = self._started
+        self._last = time.monotonic()
+        self._stage = ""
+        self._began = (self._last, 0.0)  # when the stage began, and what was done of it then
 
     def __enter__(self) -> Report:
         if is_terminal():
@@ -36,8 +37,8 @@ class Report:
             self._bar = progress.Progress(
                 progress.TextColumn("{task.description}", markup=False),
                 progress.BarColumn(bar_width=30),
-                progress.MofNCompleteColumn(),
                 progress.TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+                progress.MofNCompleteColumn(),  # the note beside it begins with its unit
                 progress.TextColumn("{task.fields[note]}", markup=False),
                 console=console(stderr=True),
                 transient=True,
@@ -73,10 +74,12 @@ class Report:
 
     def _line(self, what: str, done: float, total: float, note: str) -> None:
         now = time.monotonic()
+        if what != self._stage:  # an earlier stage, or what a resumed job found done, is no pace
+            self._stage, self._began = what, (now, done)
         if now - self._last < LINE_SECONDS:
             return
         self._last = now
-        share = done / total if total else 0
-        left = (now - self._started) * (1 - share) / share if share else 0
-        words = f"{what} {done:g}/{total:g}" + (f", {note}" if note else "")
+        began, before = self._began
+        left = (now - began) * (total - done) / (done - before) if done > before else 0
+        words = f"{what} {done:g}/{total:g} {note}".rstrip()
         click.echo(f"{words}, about {left / 60:.0f} min left" if left else words, err=True)
