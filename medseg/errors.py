@@ -23,7 +23,11 @@ class MedsegError(Exception):
         self.do = do
 
     def __str__(self) -> str:
-        return f"{self.found}. {self.do}." if self.do else f"{self.found}."
+        return " ".join(_ended(words) for words in (self.found, self.do) if words)
+
+
+def _ended(words: str) -> str:
+    return words if words.endswith("?") else f"{words}."
 
 
 class InputRefused(MedsegError):

@@ -11,10 +11,12 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticCustomError
 
 from medseg.errors import MedsegError, PlanRefused
 
 LARGEST_BYTES = 1 << 20
+ABOUT = "about"  # type of a refusal that names its key
 Place = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -171,16 +173,31 @@ def _first_problem(
     """Say where the first problem stands, and what it is."""
     problem = error.errors(include_url=False)[0]
     place = tuple(problem["loc"])
-    known = next((place[:n] for n in range(len(place), -1, -1) if place[:n] in origins), ())
-    key = ".".join(str(step) for step in place)
     words = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        words = f"there is no such key{_nearest(str(place[-1]), _keys_at(model, place[:-1]))}"
+    if problem["type"] == ABOUT:
+        place += tuple(problem["ctx"]["key"].split("."))
+    elif problem["type"] == "extra_forbidden":
+        words = f"there is no such key{nearest(str(place[-1]), _keys_at(model, place[:-1]))}"
+    elif problem["type"] == "missing":
+        *above, last = place
+        if isinstance(last, int):
+            place, words = tuple(above), f"value {last + 1} is missing"
+        else:
+            words = "it is missing"
+    known = next((place[:n] for n in range(len(place), 0, -1) if place[:n] in origins), ())
+    where, key = origins[known] if known else name, ".".join(map(str, place))
+    if not where.endswith(f" {key}"):  # as that of --set does
+        where += f": {key}" if key else ""
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{origins.get(known, name)}: {key}: {words}{more}"
+    return f"{where}: {words}{more}"
 
 
-def _nearest(wrong: str, names: Iterable[str]) -> str:
+def about(key: str, words: str) -> PydanticCustomError:
+    """Return the refusal by a check of several keys that points at one, such as ``inner.key``."""
+    return PydanticCustomError(ABOUT, "{words}", {"key": key, "words": words})
+
+
+def nearest(wrong: str, names: Iterable[str]) -> str:
     """Return the question whether a near name was meant, or all names when none is near."""
     names = sorted(names)
     near = difflib.get_close_matches(wrong, names, n=1)

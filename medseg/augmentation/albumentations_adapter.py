@@ -159,7 +159,7 @@ def _unknown(what: str, name: str, known: set[str]) -> PlanRefused:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return PlanRefused(
         "augmentation-unknown", f"There is no {what} {name!r}",
-        do=f"Did you mean {near[0]!r}" if near
+        do=f"Did you mean {near[0]!r}?" if near
         else "See the documentation of albumentations 2.0.8" if len(known) > 20
         else f"It has {', '.join(sorted(known))}",
     )  # fmt: skip

@@ -167,7 +167,7 @@ def _known(name: Any, known: Iterable[str], what: str) -> str:
     near = difflib.get_close_matches(str(name), known, n=1)
     raise PlanRefused(
         "augmentation-unknown", f"There is no {what} {name!r}",
-        do=f"Did you mean {near[0]!r}" if near else f"Use one of {', '.join(known)}",
+        do=f"Did you mean {near[0]!r}?" if near else f"Use one of {', '.join(known)}",
     )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ from medseg.losses import LOSSES
 from medseg.models.card import Dataset as CitedDataset
 from medseg.networks.build import CLASSIFIERS, NETWORKS
 from medseg.plan import Clip, Count, Fit, Frozen, Task, ZScore
-from medseg.settings import load_settings
+from medseg.settings import about, load_settings, nearest
 
 Whole = Annotated[int, Strict(), Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -127,21 +127,21 @@ class PlanConfig(Frozen):
     @model_validator(mode="after")
     def _encoder_can_take_weights(self) -> PlanConfig:
         if self.encoder_weights is not None and self.network != "backbone_unet":
-            raise ValueError("encoder_weights are for the network backbone_unet alone")
+            raise about("encoder_weights", "they are for the network backbone_unet alone")
         return self
 
     @model_validator(mode="after")
     def _patch_fits_network(self) -> PlanConfig:
         arguments = self.network_arguments()
         if not len(arguments["strides"]) == len(arguments["kernels"]) == len(self.features):
-            raise ValueError("features, kernels and strides need one entry for each stage")
+            raise about("features", "features, kernels and strides need one entry for each stage")
         for axis in range(self.rank):
             reduced = 1
             for stride in arguments["strides"]:
                 reduced *= stride[axis]
             size = self.patch[3 - self.rank + axis]
             if size % reduced:
-                raise ValueError(f"patch size {size} is not a multiple of the stride {reduced}")
+                raise about("patch", f"{size} is not a multiple of the stride {reduced}")
         return self
 
     @property
@@ -280,7 +280,7 @@ class TrainingConfig(Frozen):
     def _network_does_the_task(self) -> TrainingConfig:
         if (self.plan.network in CLASSIFIERS) != (self.task == "classify"):
             wanted = CLASSIFIERS if self.task == "classify" else set(NETWORKS) - set(CLASSIFIERS)
-            raise ValueError(f"to {self.task}, plan.network is one of {sorted(wanted)}")
+            raise about("plan.network", f"to {self.task}, it is one of {', '.join(sorted(wanted))}")
         return self
 
     @field_validator("loss", mode="before")
@@ -298,17 +298,17 @@ class TrainingConfig(Frozen):
             recipe(self.augmentation, plan.spacing, plan.patch, plan.mirror_axes,
                    channels=len(plan.channels))  # fmt: skip
         except PlanRefused as refusal:
-            raise ValueError(str(refusal).removesuffix(".")) from refusal
+            raise about("augmentation", str(refusal).removesuffix(".")) from refusal
         return self
 
     @model_validator(mode="after")
     def _goes_together(self) -> TrainingConfig:
         if self.deterministic and self.time_budget:
-            raise ValueError("deterministic and time_budget exclude each other: no two runs take "
-                             "the same time for a step")  # fmt: skip
+            raise about("deterministic", "it excludes time_budget: no two runs take the same time "
+                        "for a step")  # fmt: skip
         if self.patience and (self.fold == "all" or not self.validation_steps):
-            raise ValueError(
-                "patience needs held-out patches: a fold, and validation_steps above 0"
+            raise about(
+                "patience", "it needs held-out patches: a fold, and validation_steps above 0"
             )
         return self
 
@@ -320,7 +320,7 @@ class TrainingConfig(Frozen):
 
 def _one_of(name: str, names: Iterable[str]) -> str:
     if name not in names:
-        raise ValueError(f"{name!r} is not one of {sorted(names)}")
+        raise ValueError(f"there is no {name!r}{nearest(name, names)}")
     return name
 
 

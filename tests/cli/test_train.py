@@ -52,7 +52,7 @@ def test_a_fold_may_be_all_and_a_training_repeatable(medseg, asked, tmp_path):
     ("option", "value", "words"),
     [
         ("--fold", "two", "--set fold: fold"),
-        ("--epochs", "0", "--set epochs: epochs: Input should be greater than 0"),
+        ("--epochs", "0", "--set epochs: Input should be greater than 0"),
         ("--time-budget", "soon", "'soon' is no span of time"),
         ("--set", "batchs=2", "batchs: there is no such key; did you mean batch?"),
     ],

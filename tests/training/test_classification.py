@@ -242,8 +242,8 @@ def test_what_calibrates_does_not_judge_itself(trained):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (("network: textbook_cnn", "network: unet"), "to classify, plan.network is one of"),
-        (("task: classify", "task: segment"), "to segment, plan.network is one of"),
+        (("network: textbook_cnn", "network: unet"), "plan.network: to classify, it is one of"),
+        (("task: classify", "task: segment"), "plan.network: to segment, it is one of"),
     ],
 )
 def test_network_and_task_must_fit(tmp_path, change, words):

@@ -76,9 +76,9 @@ def test_a_training_ends_when_its_time_is_over_and_is_not_prolonged(config, tmp_
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["time_budget=1m", "deterministic=true"], "exclude each other"),
-        (["patience=3", "fold=all"], "patience needs held-out patches"),
-        (["patience=3", "validation_steps=0"], "patience needs held-out patches"),
+        (["time_budget=1m", "deterministic=true"], "deterministic: it excludes time_budget"),
+        (["patience=3", "fold=all"], "patience: it needs held-out patches"),
+        (["patience=3", "validation_steps=0"], "patience: it needs held-out patches"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(config, overrides, words):
