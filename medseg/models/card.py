@@ -57,7 +57,7 @@ class Card(Frozen):
     limits : tuple of str
         Where it is known or expected to fail.
     configuration : str
-        The training configuration as text, or its hash.
+        The training configuration as YAML.
     minutes : float or None
         That training took, on what ``trained_on`` says.
     fold : int or None

@@ -126,7 +126,7 @@ def card_of(members: Sequence[ModelPackage], results: Sequence[Measurement] = ()
         "results": (*results, *alone),
         "limits": (*_each_once(limit for card in cards for limit in card.limits),
                    *(() if results or len(members) == 1 else (UNMEASURED,))),
-        "configuration": "\n".join(_each_once(card.configuration for card in cards)),
+        "configuration": "\n---\n".join(_each_once(card.configuration.strip() for card in cards)),
         "minutes": sum(minutes) if minutes else None,
         "fold": cards[0].fold if len(cards) == 1 else None,
     }  # fmt: skip

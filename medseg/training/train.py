@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from medseg.datasets import Dataset
 from medseg.datasets.store import shapes_of
@@ -120,8 +121,8 @@ def _measured(
 def _card(training: Training, minutes: float, prepared: Path) -> Card:
     """Return the card with everything but results."""
     config = training.config
-    told = with_names(config).model_dump_json(  # a card travels: no folders of this machine
-        exclude={"card", "dataset", "prepared"}, exclude_defaults=True
+    told = with_names(config).model_dump(  # a card travels: no folders of this machine
+        mode="json", exclude={"card", "dataset", "prepared"}, exclude_defaults=True
     )
     return Card(
         intended_use=config.card.intended_use,
@@ -129,7 +130,7 @@ def _card(training: Training, minutes: float, prepared: Path) -> Card:
         population=config.card.population,
         training_data=config.card.training_data,
         limits=config.card.limits,
-        configuration=told,
+        configuration=yaml.safe_dump(told, sort_keys=False, default_flow_style=None, width=100),
         minutes=round(minutes, 1),
         trained_on=_machine(),
         fold=None if config.fold == "all" else config.fold,

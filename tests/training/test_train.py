@@ -5,6 +5,7 @@ import csv
 import keras
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from medseg.augmentation import recipe
@@ -41,6 +42,9 @@ def test_a_training_ends_in_a_package_with_its_figures_on_the_card(config, tmp_p
         assert min(picture.size) > 500
     again = load_config(tmp_path / "run" / "config.yaml")
     assert again == load_config(config).model_copy(update={"dataset": again.dataset})
+    written = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text(encoding="utf-8"))
+    shown = yaml.safe_load(package.card.configuration)
+    assert shown == {key: written[key] for key in written if key not in ("dataset", "card")}
 
 
 def test_a_resumed_training_gives_the_weights_of_a_straight_one(config, tmp_path):
