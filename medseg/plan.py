@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -27,6 +28,17 @@ Count = Annotated[int, Strict(), Field(gt=0)]
 Task = Literal["segment", "classify"]
 Fit = Literal["exact", "crop", "resize"]
 LATER = ("classes", "fit")  # keys of classification alone, which older readers do not know
+
+
+def _oriented(code: str) -> str:
+    try:
+        axes_towards(Geometry((1, 1, 1), np.eye(4)), code)
+    except GeometryRefused as refusal:
+        raise ValueError(f"{refusal.found}; write one such as RAS or LPS") from refusal
+    return code
+
+
+Orientation = Annotated[str, AfterValidator(_oriented)]
 
 
 class Frozen(BaseModel):
@@ -109,7 +121,7 @@ class Plan(Frozen):
 
     format: Literal[1] = 1
     task: Task = "segment"
-    orientation: str = "RAS"
+    orientation: Orientation = "RAS"
     spacing: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
     channels: tuple[Channel, ...] = Field(min_length=1)
     patch: tuple[Count, Count, Count]
@@ -133,14 +145,6 @@ class Plan(Frozen):
         known = {label.value for label in self.labels.plain}
         if not set(swapped) <= known or len(set(swapped)) < len(swapped):
             raise ValueError(f"swap {self.swap} does not pair labels, each once")
-        return self
-
-    @model_validator(mode="after")
-    def _orientation_exists(self) -> Plan:
-        try:
-            axes_towards(Geometry((1, 1, 1), np.eye(4)), self.orientation)
-        except GeometryRefused as refusal:
-            raise ValueError(refusal.found) from refusal
         return self
 
     @model_validator(mode="after")

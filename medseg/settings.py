@@ -57,10 +57,10 @@ def load_settings(path: Path, model: type[Model], overrides: Iterable[str] = ())
     PlanRefused
         ``settings-missing``, ``settings-invalid``: names file, line, key and what is wrong.
     """
-    text = _text(path)
-    loader = _Loader(text)
     lines: dict[Place, int] = {}
+    loader = None
     try:
+        loader = _Loader(_text(path))
         node = loader.get_single_node()
         if node is None:
             raise PlanRefused("settings-invalid", f"{path.name} is empty")
@@ -72,7 +72,8 @@ def load_settings(path: Path, model: type[Model], overrides: Iterable[str] = ())
         problem = getattr(error, "problem", None) or "cannot be read"
         raise PlanRefused("settings-invalid", f"{where}: no valid YAML: {problem}") from error
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     origins = {place: f"{path.name}:{line}" for place, line in lines.items()}
     for told in overrides:
         place = override(content, told)
@@ -136,6 +137,8 @@ def _note_lines(
         seen = set()
         for key, value in node.value:
             line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                raise PlanRefused("settings-invalid", f"{name}:{line}: a key is a plain word")
             if key.value in seen:
                 raise PlanRefused("settings-invalid", f"{name}:{line}: {key.value} comes twice")
             seen.add(key.value)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from medseg.datasets import Dataset
     from medseg.planning import Planned, Request
     from medseg.planning.cost import Cost
     from medseg.training import TrainingConfig
@@ -64,14 +65,13 @@ def command(
     """
     from medseg.cli.console import print_json
     from medseg.cli.progress import Report
-    from medseg.datasets import open_dataset
     from medseg.planning import plan_training
 
     given = _given(overrides)
     request = _request(given, device=device, vram=vram, seconds=seconds, hours=hours,
                        preset=preset, which=which, nnunet=nnunet)  # fmt: skip
     names = {"measure cases": "Measuring cases", "measure speed": "Measuring this machine"}
-    opened = open_dataset(dataset)
+    opened = _opened(dataset, overrides)
     with Report() as report:
         planned = plan_training(
             opened, request, measurable=_measurable(request),
@@ -89,20 +89,39 @@ def command(
     return 0
 
 
+def _opened(dataset: Path, overrides: tuple[str, ...]) -> Dataset:
+    """Open the data set as training with these overrides would."""
+    from medseg.datasets import open_dataset
+    from medseg.training.opening import with_ignore
+
+    content = _content(overrides)
+    pattern, ignore = content.get("patient_pattern"), content.get("ignore")
+    opened = open_dataset(dataset, None if pattern is None else str(pattern))
+    return with_ignore(opened, ignore if isinstance(ignore, int) else None)
+
+
 def _given(overrides: tuple[str, ...]) -> Any:
     """Return what of the overrides the rest is planned around."""
     from medseg.planning import Given
-    from medseg.settings import checked, override
+    from medseg.settings import checked
 
-    content: dict[str, Any] = {"plan": {}}
-    for told in overrides:
-        override(content, told)
+    content = _content(overrides)
     plan = content["plan"] if isinstance(content["plan"], dict) else {}
     known = {key: plan[key] for key in ("orientation", "spacing", "patch", "features")
              if key in plan}  # fmt: skip
     if "batch" in content:
         known["batch"] = content["batch"]
     return checked(known, Given, "--set")
+
+
+def _content(overrides: tuple[str, ...]) -> dict[str, Any]:
+    """Return what the overrides say, as a config would."""
+    from medseg.settings import override
+
+    content: dict[str, Any] = {"plan": {}}
+    for told in overrides:
+        override(content, told)
+    return content
 
 
 def _request(
@@ -189,7 +208,6 @@ def _cost(planned: Planned, config: TrainingConfig) -> Cost:
     )
     training = Training(
         network, plan.orientation, plan.spacing, plan.patch, config.batch, config.total_steps,
-        share=1.0 if config.fold == "all" else 1 - 1 / config.folds,
     )  # fmt: skip
     cost = cost_of(
         training, planned.measured, device=request.device, precision=request.precision,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from medseg.datasets.images import LabelledImage, named
-from medseg.files import make_folder, whole_file
+from medseg.errors import OutputFailed
+from medseg.files import in_words, make_folder, whole_file
 from medseg.plan import Plan
 from medseg.preparing.appearance import appearance
 from medseg.preparing.whole import prepare_whole
@@ -62,6 +65,13 @@ def _prepare(
     progress: Callable[[int, int], None],
 ) -> None:
     shape = (len(cases), *plan.patch, len(plan.channels))
+    size, free = 4 * math.prod(shape), shutil.disk_usage(images.parent).free
+    if size > free:  # a memory map on a full disk ends the process without a word
+        raise OutputFailed(
+            "disk-too-small",
+            f"{len(cases)} prepared images take {in_words(size)}, {in_words(free)} are free",
+            do="Free some, or choose another folder",
+        )
     appearances = []
     with whole_file(images) as aside:
         stored = np.lib.format.open_memmap(aside, "w+", np.float32, shape)

@@ -103,7 +103,7 @@ def _listed(path: Path, told: Manifest) -> Dataset:
             do="Give one image for each channel",
         )
     cases = [_case(path.parent, one) for one in listed]
-    labels = _found(cases) if told.labels is None else LabelSet(told.labels)
+    labels = _found(cases, told.ignore) if told.labels is None else LabelSet(told.labels)
     patterns = studies.patterns_of(labels, told.structures)
     cases = [_with_patterns(case, patterns) for case in cases]
     return Dataset(told.name or path.stem, tuple(cases), names, labels, told.ignore,
@@ -131,7 +131,7 @@ def _in_dicom(path: Path) -> bool:
         return False
 
 
-def _found(cases: Sequence[Case]) -> LabelSet:
+def _found(cases: Sequence[Case], ignore: int | None) -> LabelSet:
     """Return the labels that the files hold: names of structures, or the values of maps.
 
     A label map that cannot be read adds none: reading its case says why.
@@ -149,7 +149,7 @@ def _found(cases: Sequence[Case]) -> LabelSet:
                 values |= {one.value for one in read_labels(case.label).labels}
         except InputRefused:
             continue
-    labels = [Label(value, f"Label {value}") for value in sorted(values)]
+    labels = [Label(value, f"Label {value}") for value in sorted(values - {ignore})]
     free = max(values, default=0) + 1
     ordered = [name for _, name in sorted(names.items())]
     return LabelSet((*labels, *(Label(n, name) for n, name in enumerate(ordered, start=free))))

@@ -97,6 +97,9 @@ def split(dataset: Dataset, number: int, folds: int = 5, seed: int = 12345) -> F
             do="Choose one of them, or take its split file away",
         )
     fold = dataset.folds[number]
+    if not fold.train:
+        raise PlanRefused("fold-invalid", f"Fold {number} of the split of {dataset.name} leaves no "
+                          "case to train on", do="Mend it, or take it away")  # fmt: skip
     if pair := divided(dataset.cases, fold):
         raise InputRefused(
             "patient-divided",

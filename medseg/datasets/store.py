@@ -27,7 +27,7 @@ from medseg.volume import Volume
 SAMPLES = 10_000  # foreground voxels remembered a class: plenty to centre patches on
 LARGEST = 65504  # of float16
 _INDEX = "store.json"
-_BYTES = 2  # a voxel and channel in float16
+IMAGE_BYTES = 2  # a voxel and channel in float16
 
 Progress = Callable[[int, int], None]
 
@@ -216,7 +216,7 @@ def _size(case: Case, plan: Plan) -> int:
         return 0
     grids = [network_grid(one.geometry, plan) for one in found if one.geometry is not None]
     voxels = max((int(np.prod(grid.shape, dtype=np.int64)) for grid in grids), default=0)
-    return voxels * (_BYTES * len(plan.channels) + _classes_dtype(plan.labels).itemsize)
+    return voxels * (IMAGE_BYTES * len(plan.channels) + classes_dtype(plan.labels.classes).itemsize)
 
 
 def _enter(folder: Path, plan: Plan, ignore: int | None, anew: bool) -> None:
@@ -235,6 +235,8 @@ def _enter(folder: Path, plan: Plan, ignore: int | None, anew: bool) -> None:
         if differ:
             for case in folder.glob("*/case.json"):
                 shutil.rmtree(case.parent)
+        else:
+            return  # nothing to write: a store may lie where only reading is allowed
     make_folder(folder)
     write_json(folder / _INDEX, wanted)
 
@@ -264,14 +266,14 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _place(folder: Path, name: str) -> Path:
+def case_folder(folder: Path, name: str) -> Path:
     """Return the folder of a case; its name cannot lead out of the store."""
     safe = folder_name(name)
     return folder / (safe if safe == name else f"{safe}-{digest(name, 8)}")
 
 
 def _is_there(folder: Path, case: Case) -> bool:
-    told = _read_json(_place(folder, case.name) / "case.json")
+    told = _read_json(case_folder(folder, case.name) / "case.json")
     return bool(told) and told.get("stamp") == _stamp(case)
 
 
@@ -307,7 +309,7 @@ def _stored(case: Case, plan: Plan, folder: Path, ignore: int | None) -> bool:
             do="Use fewer --workers, or a larger machine")) from None  # fmt: skip
     halved = np.clip(np.moveaxis(image, -1, 0), -LARGEST, LARGEST).astype(np.float16)
     try:
-        with whole_folder(_place(folder, case.name)) as aside:
+        with whole_folder(case_folder(folder, case.name)) as aside:
             _save(aside / "image.npy", halved)
             _save(aside / "classes.npy", classes)
             _save(aside / "foreground.npy", _foreground(classes, plan.labels))
@@ -337,14 +339,14 @@ def _save(path: Path, array: np.ndarray) -> None:
         stream.write(whole.data)
 
 
-def _classes_dtype(labels: LabelSet) -> np.dtype:
-    """Return the smallest type for all classes and the mark of what nobody labelled."""
-    return np.dtype(np.uint8 if labels.classes < 255 else np.uint16)
+def classes_dtype(classes: int) -> np.dtype:
+    """Return the smallest type for so many classes and the mark of what nobody labelled."""
+    return np.dtype(np.uint8 if classes < 255 else np.uint16)
 
 
 def _class_numbers(values: np.ndarray, labels: LabelSet, ignore: int | None) -> np.ndarray:
     """Turn label values into class numbers 0, 1, 2 ... in the order of the label set."""
-    dtype = _classes_dtype(labels)
+    dtype = classes_dtype(labels.classes)
     table = np.zeros(max(*labels.values, ignore or 0) + 1, dtype)
     table[list(labels.values)] = np.arange(labels.classes)
     if ignore is not None:
@@ -377,7 +379,7 @@ def _rows(number: int, where: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 def open_case(folder: Path, name: str) -> StoredCase:
     """Open a case of a store; its arrays stay on the disk."""
-    place = _place(folder, name)
+    place = case_folder(folder, name)
     rows = np.load(place / "foreground.npy").astype(np.int64)
     voxels = {number: rows[rows[:, 0] == number, 1:] for number in np.unique(rows[:, 0]).tolist()}
     classes = np.load(place / "classes.npy", mmap_mode="r")

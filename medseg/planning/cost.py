@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medseg.datasets.store import IMAGE_BYTES, classes_dtype
 from medseg.planning.fingerprint import AXES, Fingerprint
 from medseg.planning.memory import Architecture, Optimizer, Precision, step_memory
 from medseg.planning.propose import FRAMEWORK_GB
@@ -27,8 +28,6 @@ class Training:
     spacing, patch : three numbers along the axes of ``orientation``
     batch, steps : int
         Patches in a step, and steps in all.
-    share : float
-        Of the cases that train; the others are held out.
     """
 
     network: Architecture
@@ -37,7 +36,6 @@ class Training:
     patch: tuple[int, int, int]
     batch: int
     steps: int
-    share: float = 1.0
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -82,8 +80,8 @@ def cost_of(
 ) -> Cost:
     """Return what a training on a data set costs.
 
-    Cases are stored as float32 with one byte of class a voxel and are memory-mapped, so that
-    the store counts as disk and not as memory.
+    Cases, the held-out ones too, are stored as float16 with the class of each voxel and are
+    memory-mapped, so that the store counts as disk and not as memory.
     """
     network, sizes = training.network, training.sizes
     order = [AXES.index(_ALONG.get(letter, letter)) for letter in training.orientation]
@@ -100,7 +98,8 @@ def cost_of(
     # a case as it was read, turned, and on its new grid before and after normalising
     preparing = 4 * float((originals * (channels + 1) + 2 * voxels * channels).max())
     working = waiting + (step if device == "cpu" else 0)
-    store = float(voxels.sum()) * training.share * (4 * channels + 1)
+    classes = classes_dtype(len(measured.labels) + 1).itemsize
+    store = float(voxels.sum()) * (IMAGE_BYTES * channels + classes)
     checkpoint = network.parameters * 4 * (3 if optimizer == "sgd" else 4)
     return Cost(
         parameters=network.parameters,

@@ -41,10 +41,11 @@ def as_config(
 
     Keys are those of ``configs/README.md``; lists and numbers only, ready for YAML.
     """
+    patients = measured.patients or len(measured.cases)
     config: dict[str, Any] = {
         "name": _slug(measured.name),
-        "fold": 0,
-        "folds": max(2, min(5, len(measured.cases))),
+        "fold": 0 if patients > 1 else "all",
+        "folds": max(2, min(5, patients)),
         "plan": _plan(proposal, measured),
         **({"pairs": "none"} if proposal.request.nnunet else {}),
         **_schedule(proposal, speed),

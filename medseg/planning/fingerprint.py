@@ -70,6 +70,8 @@ class Fingerprint(Frozen):
         Of each channel; empty when no case has a labelled voxel.
     findings : tuple of Finding
         What is odd about single cases and about the whole.
+    patients : int or None
+        Whose those cases are; None where every case is another's.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Fingerprint(Frozen):
     cases: tuple[CaseFacts, ...]
     intensities: tuple[Intensities, ...]
     findings: tuple[Finding, ...] = ()
+    patients: Count | None = None
 
     @property
     def shapes(self) -> np.ndarray:
@@ -110,13 +113,14 @@ def fingerprint(
     InputRefused
         ``dataset-unreadable``: no case at all can be read.
     """
-    facts, findings = [], []
+    facts, findings, patients = [], [], set()
     pools = [_Pool(SAMPLES // len(dataset.cases)) for _ in dataset.channels]
     for done, case in enumerate(dataset.cases):
         progress(done, len(dataset.cases))
         try:
             volume, truth = read_case(case, dataset.labels, dataset.ignore)
             facts.append(_facts(case, volume, truth))
+            patients.add((bool(case.patient), case.patient or case.name))
         except InputRefused as refusal:
             findings.append(Finding("error", refusal.code, refusal.found))
             continue
@@ -138,6 +142,7 @@ def fingerprint(
         cases=tuple(facts),
         intensities=intensities,
         findings=tuple(findings),
+        patients=len(patients),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from medseg.errors import ModelRefused
 from medseg.files import whole_file
@@ -67,13 +67,39 @@ def save_checkpoint(path: Path, model: keras.Model, done: Done, identity: str) -
     }
     arrays = {name: np.array(array, order="C") for name, array in arrays.items()}
     with whole_file(path) as aside:
-        save_file(arrays, aside, metadata)
+        aside.write_bytes(save(arrays, metadata))  # its own writer hides a full disk
 
 
 def load_checkpoint(path: Path, model: keras.Model, identity: str) -> Done:
     """Restore a compiled model and its optimizer; return how far they had come.
 
-    The optimizer is built first: Keras would otherwise skip its state without a word.
+    Raises
+    ------
+    ModelRefused
+        ``checkpoint-invalid``: damaged, of another training, or of a GPU's precision where this
+        machine has none, or the other way round.
+    """
+    done = read_done(path, identity)
+    with safe_open(path, "numpy") as opened:
+        arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    model.optimizer.build(model.trainable_variables)
+    here: dict[str, np.ndarray] = {}
+    model.optimizer.save_own_variables(here)
+    variables, prefix = _variables(model), "optimizer/"
+    # where names differ Keras would go on without the optimizer's state, with a warning
+    if arrays.keys() != variables.keys() | {prefix + name for name in here}:
+        raise ModelRefused(
+            "checkpoint-invalid", f"{path.name} holds the state of another kind of training step",
+            do="Set precision to what it was begun with, or start anew by --overwrite",
+        )  # fmt: skip
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
+    model.optimizer.load_own_variables({name: arrays[prefix + name] for name in here})
+    return done
+
+
+def read_done(path: Path, identity: str) -> Done:
+    """Return how far a checkpoint had come, without its arrays.
 
     Raises
     ------
@@ -83,22 +109,16 @@ def load_checkpoint(path: Path, model: keras.Model, identity: str) -> Done:
     try:
         with safe_open(path, "numpy") as opened:
             metadata = opened.metadata() or {}
-            arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise ModelRefused("checkpoint-invalid", f"{path.name} cannot be read") from error
-    variables = _variables(model)
-    if metadata.get("identity") != identity or not variables.keys() <= arrays.keys():
+        raise ModelRefused(
+            "checkpoint-invalid", f"{path.name} cannot be read", do="Start anew by --overwrite"
+        ) from error
+    if metadata.get("identity") != identity:
         raise ModelRefused(
             "checkpoint-invalid", f"{path.name} belongs to another training",
-            do="Train into another folder, or start anew without --resume",
+            do="Resume with the config, options and data that it was begun with, train into "
+            "another folder, or start anew by --overwrite",
         )  # fmt: skip
-    for name, variable in variables.items():
-        variable.assign(arrays[name])
-    model.optimizer.build(model.trainable_variables)
-    prefix = "optimizer/"
-    model.optimizer.load_own_variables(
-        {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
-    )
     return Done(int(metadata["epochs"]), float(metadata["minutes"]))
 
 

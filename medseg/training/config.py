@@ -25,13 +25,16 @@ from medseg.files import whole_file
 from medseg.labels import Label
 from medseg.losses import LOSSES
 from medseg.models.card import Dataset as CitedDataset
+from medseg.models.card import Words
+from medseg.models.record import PlainName
 from medseg.networks.build import CLASSIFIERS, NETWORKS
-from medseg.plan import Clip, Count, Fit, Frozen, Task, ZScore
+from medseg.plan import Clip, Count, Fit, Frozen, Orientation, Task, ZScore
 from medseg.settings import about, load_settings, nearest
 
 Whole = Annotated[int, Strict(), Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
+CONFIG = "config.yaml"  # in the folder of a training
 UNITS = {"s": 1 / 60, "m": 1.0, "h": 60.0}  # minutes
 
 
@@ -91,7 +94,9 @@ class ChannelConfig(Frozen):
 class PlanConfig(Frozen):
     """How the network sees a scan."""
 
-    orientation: str = Field("RAS", description="Axis order and direction of the network's grid")
+    orientation: Orientation = Field(
+        "RAS", description="Axis order and direction of the network's grid"
+    )
     spacing: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
     patch: tuple[Count, Count, Count]
     channels: tuple[ChannelConfig, ...] = Field(min_length=1)
@@ -135,6 +140,10 @@ class PlanConfig(Frozen):
         arguments = self.network_arguments()
         if not len(arguments["strides"]) == len(arguments["kernels"]) == len(self.features):
             raise about("features", "features, kernels and strides need one entry for each stage")
+        for key in ("kernels", "strides"):
+            if any(len(sizes) != self.rank for sizes in arguments[key]):
+                raise about(key, f"a patch of {self.rank} dimensions needs {self.rank} numbers for "
+                            "each stage")  # fmt: skip
         for axis in range(self.rank):
             reduced = 1
             for stride in arguments["strides"]:
@@ -193,18 +202,18 @@ class LossConfig(Frozen):
 class CardConfig(Frozen):
     """What the model card has to say and no program can know."""
 
-    intended_use: str
-    modality: str
+    intended_use: Words
+    modality: Words
     population: str = ""
     training_data: tuple[CitedDataset, ...] = Field(min_length=1)
-    limits: tuple[str, ...] = ()
+    limits: tuple[Words, ...] = ()
 
 
 class TrainingConfig(Frozen):
     """A whole training."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="Of the model")
-    version: str = "1"
+    version: PlainName = "1"
     task: Task = "segment"
     dataset: Path = Field(
         description="Folder or manifest, see docs/datasets.md; to classify a table, an .npz or a "
@@ -352,8 +361,19 @@ def load_config(
 def write_config(config: TrainingConfig, path: Path) -> None:
     """Write a config as YAML that trains the same again, with its paths in full."""
     told = _with_places(config, Path.resolve).model_dump(mode="json", exclude_defaults=True)
+    # a classifier asks whether these were given, whatever their value
+    told |= {key: getattr(config, key) for key in ("fold", "steps")
+             if key in config.model_fields_set}  # fmt: skip
     with whole_file(path) as aside:
         aside.write_text(yaml.safe_dump(told, sort_keys=False), encoding="utf-8")
+
+
+def on_card(config: TrainingConfig) -> str:
+    """Return the YAML of a config for the card of its model: without folders of this machine."""
+    told = with_names(config).model_dump(
+        mode="json", exclude={"card", "dataset", "prepared"}, exclude_defaults=True
+    )
+    return yaml.safe_dump(told, sort_keys=False, default_flow_style=None, width=100)
 
 
 def with_names(config: TrainingConfig) -> TrainingConfig:

@@ -12,6 +12,7 @@ from medseg.augmentation.sides import class_pairs, side_axis
 from medseg.datasets.image_store import StoredImages, store_images
 from medseg.datasets.images import LabelledImages
 from medseg.datasets.store import StoredCase, store_cases
+from medseg.errors import PlanRefused
 from medseg.inference.machine import cores
 from medseg.training.opening import Training
 from medseg.training.progress import Progress
@@ -19,12 +20,13 @@ from medseg.training.progress import Progress
 if TYPE_CHECKING:
     import keras
 
+PREPARED = "prepared"  # folder of a training, while it runs
 Stored = Sequence[StoredCase] | StoredImages
 
 
 def prepared_folder(training: Training, out: Path) -> Path:
     """Return where the prepared cases lie: in the store that the config names, else in ``out``."""
-    return training.config.prepared or out / "prepared"
+    return training.config.prepared or out / PREPARED
 
 
 def stored(training: Training, folder: Path, progress: Progress) -> tuple[Stored, Stored | None]:
@@ -56,7 +58,11 @@ def stored(training: Training, folder: Path, progress: Progress) -> tuple[Stored
         skip_refused=training.config.skip_refused,
         anew=training.config.prepared is None,  # those in ``out`` are nobody else's
     )
-    return _of(cases, fold.train), _of(cases, fold.held_out) if scored else None
+    kept = _of(cases, fold.train)
+    if not kept:
+        raise PlanRefused("fold-invalid", "No case that can be used is left to train on",
+                          do="See medseg check, or choose another fold")  # fmt: skip
+    return kept, (_of(cases, fold.held_out) or None) if scored else None
 
 
 def _of(cases: Sequence[StoredCase], names: Sequence[str]) -> list[StoredCase]:

@@ -229,14 +229,15 @@ def _steps_chosen(
         progress("post-process", done, len(tried), words)
         found = (postprocessed(case.mask(winner, plan.labels), [*taken, step])[0].array
                  for case in cases)  # fmt: skip
-        now, then, gained = _scored(cases, found, plan).against(before)
+        scored = _scored(cases, found, plan)
+        now, then, gained = scored.against(before)
         falls = (np.nanmean(now.table, axis=0) < np.nanmean(then.table, axis=0)).any()
         helps = gained.low > 0 and not falls
         against = taken[-1].words(plan.labels) if taken else "no post-processing"
         evidence.append(_evidence(words, now, bool(helps), gained, against))
         if helps:
             taken.append(step)
-            before = now
+            before = scored
     progress("post-process", len(tried), len(tried), "")
     return tuple(taken), before, tuple(evidence)
 

@@ -13,9 +13,9 @@ from medseg.errors import EngineFailed, PlanRefused
 from medseg.files import discard_parts, make_folder
 from medseg.networks.loading import dtype_policy, load_keras
 from medseg.plan import Plan
-from medseg.training.config import TrainingConfig, write_config
+from medseg.training.config import CONFIG, TrainingConfig, write_config
 from medseg.training.devices import check_batch, gpus, make_repeatable, shared_among
-from medseg.training.feeding import Stored, batches, prepared_folder, stored
+from medseg.training.feeding import PREPARED, Stored, batches, prepared_folder, stored
 from medseg.training.opening import Training
 from medseg.training.precision import has_gpu, policy_name
 from medseg.training.progress import Progress, silent
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from medseg.training.checkpoint import Done
     from medseg.training.schedule import Clock
 
-CHECKPOINT = "checkpoint.safetensors"
+CHECKPOINT, BEST = "checkpoint.safetensors", "best.safetensors"
 UNENDING = 1_000_000  # epochs, where the clock ends a training
 
 
@@ -71,22 +71,40 @@ def fit(
         ``checkpoint-invalid``.
     """
     config = training.config
-    if (out / CHECKPOINT).exists() and not (resume or overwrite):
-        raise PlanRefused(
-            "training-there", f"{out.name} holds a training already",
-            do="Go on with it by --resume, start anew by --overwrite, or train into another folder",
-        )  # fmt: skip
+    _enter(training, out, resume, overwrite)
     load_keras()
     with dtype_policy(policy_name(config.precision)):
         model = _compiled(training)  # refuses what cannot be built before anything is prepared
     make_folder(out)
     discard_parts(out)
-    if not resume:
-        (out / CHECKPOINT).unlink(missing_ok=True)
-    write_config(config, out / "config.yaml")
+    if not (resume and (out / CHECKPOINT).exists()):
+        for name in (CHECKPOINT, BEST):
+            (out / name).unlink(missing_ok=True)
+    write_config(config, out / CONFIG)
     cases = stored(training, prepared_folder(training, out), progress)
     minutes = _fitted(model, training, cases, out, callbacks, progress)
     return _without_side_heads(training, model), minutes
+
+
+def _enter(training: Training, out: Path, resume: bool, overwrite: bool) -> None:
+    """Refuse a folder that holds something else, before anything in it is changed."""
+    there = (out / CHECKPOINT).exists()
+    if there and not (resume or overwrite):
+        raise PlanRefused(
+            "training-there", f"{out.name} holds a training already",
+            do="Go on with it by --resume, start anew by --overwrite, or train into another folder",
+        )  # fmt: skip
+    if there and resume:
+        load_keras()
+        from medseg.training.checkpoint import read_done
+
+        read_done(out / CHECKPOINT, training.identity)
+    ours = (out / CONFIG).exists() or training.config.prepared is not None
+    if (out / PREPARED).exists() and not ours:
+        raise PlanRefused(
+            "training-there", f"{out.name} holds a folder {PREPARED} that no training has made",
+            do="Name it as prepared in the config if it is a store, or train into another folder",
+        )  # fmt: skip
 
 
 def _fitted(
@@ -110,7 +128,7 @@ def _fitted(
     drawn = partial(
         batches, training, scales=_output_scales(model, training), first_epoch=done.epochs
     )
-    model.fit(
+    history = model.fit(
         drawn(train),
         validation_data=None if held_out is None else drawn(held_out, held_out=True),
         epochs=_last_epoch(config, done),
@@ -119,7 +137,10 @@ def _fitted(
         verbose=0,
         callbacks=[*_callbacks(training, out, clock, done.epochs, progress), *callbacks],
     )
-    if not all(keras.ops.all(keras.ops.isfinite(weight)) for weight in model.weights):
+    losses = history.history.get("loss", [0.0])
+    # with loss scaling, or the best epoch's weights back, those are finite all the same
+    weights_finite = all(keras.ops.all(keras.ops.isfinite(one)) for one in model.weights)
+    if not (weights_finite and np.isfinite(losses[-1])):
         raise EngineFailed(
             "loss-diverged", "The loss became NaN or infinite",
             do="Lower optimizer.rate, or set precision: f32",
@@ -193,7 +214,7 @@ def _callbacks(
         watching.append(keras.callbacks.SwapEMAWeights())  # the averaged ones are scored
     watching.append(journal)
     if config.patience:
-        watching.append(Patience(config.patience, journal, out / "best.safetensors"))
+        watching.append(Patience(config.patience, journal, out / BEST))
     checkpoint = Checkpoint(out / CHECKPOINT, config.checkpoint_epochs, training.identity, clock)
     reporter = Reporter(config, journal, clock, progress)
     return [*watching, checkpoint, *trackers(config, out, resumed=before > 0), reporter]

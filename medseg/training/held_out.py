@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from medseg.datasets import Case, Dataset, read_case
+from medseg.datasets.store import case_folder
+from medseg.errors import InputRefused
 from medseg.files import make_folder, whole_file
 from medseg.geometry import Geometry
 from medseg.inference import Segmenter
@@ -99,7 +101,7 @@ def segment_held_out(
 
     A network is asked once a case: pairs are averaged from the same logits, by the same code
     that runs an ensemble. Masks are kept in ``folder``, bound to the hashes of the models, and
-    not computed again.
+    not computed again. Cases that cannot be read are left out where the trainings did so.
 
     Parameters
     ----------
@@ -124,7 +126,11 @@ def segment_held_out(
         loaded: list[Segmenter] = []  # only where a mask is missing
         for case in alike:
             progress(len(found), len(cases))
-            found.append(_held_out(case, dataset.ignore, runs, loaded, load, folder))
+            try:
+                found.append(_held_out(case, dataset.ignore, runs, loaded, load, folder))
+            except InputRefused:
+                if not all(run.config.skip_refused for run in runs):
+                    raise
     progress(len(cases), len(cases))
     return found
 
@@ -163,8 +169,9 @@ def _copied(predicted: Predicted) -> Predicted:
 
 def _place(folder: Path, case: str, runs: Sequence[Run]) -> Path:
     """Return where the mask of a case by some networks is kept."""
+    name = case_folder(folder, case).name
     hashes = "+".join(run.package.hash for run in runs)
-    return folder / hashlib.sha256(hashes.encode()).hexdigest()[:16] / f"{case}.npz"
+    return folder / hashlib.sha256(hashes.encode()).hexdigest()[:16] / f"{name}.npz"
 
 
 def _keep(path: Path, mask: np.ndarray) -> None:

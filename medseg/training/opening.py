@@ -6,6 +6,7 @@ import hashlib
 import math
 from dataclasses import dataclass, replace
 
+from medseg.augmentation import recipe
 from medseg.augmentation.sides import mirroring
 from medseg.datasets import Dataset, Fold, open_dataset, split
 from medseg.datasets.images import LabelledImages, open_images
@@ -19,7 +20,8 @@ from medseg.training.whole_images import divided, plan_of
 
 # settings that a resumed training may change
 NOT_OF_IDENTITY = {
-    "dataset", "prepared", "card", "checkpoint_epochs", "track", "patience", "devices",
+    "name", "version", "dataset", "prepared", "card", "checkpoint_epochs", "track", "patience",
+    "devices",
 }  # fmt: skip
 
 
@@ -67,7 +69,10 @@ def open_training(config: TrainingConfig) -> Training:
         "classes": len(labels.regions) if regions else labels.classes,
         **told.network_arguments(),
     }
-    mirrored = mirroring(labels, told.orientation, told.mirror_axes, told.patch, config.pairs)
+    # what is not augmented at all is not mirrored either, nor is it when testing
+    wished = recipe(config.augmentation, told.spacing, told.patch, told.mirror_axes,
+                    channels=len(channels)).frame.mirror_axes  # fmt: skip
+    mirrored = mirroring(labels, told.orientation, wished, told.patch, config.pairs)
     plan = Plan(
         orientation=told.orientation,
         spacing=told.spacing,
@@ -83,15 +88,19 @@ def open_training(config: TrainingConfig) -> Training:
 
 
 def dataset_of(config: TrainingConfig) -> Dataset:
-    """Open the data set of a config, with the ignore value that the config names.
+    """Open the data set of a config, with the ignore value that the config names."""
+    return with_ignore(open_dataset(config.dataset, config.patient_pattern), config.ignore)
 
-    A layout that knows none, such as the Decathlon's, lists it among its labels.
+
+def with_ignore(dataset: Dataset, ignore: int | None) -> Dataset:
+    """Return a data set in which a value means that nobody labelled a voxel.
+
+    A layout that knows no such value, as the Decathlon's, lists it among its labels.
     """
-    dataset = open_dataset(config.dataset, config.patient_pattern)
-    if config.ignore is None:
+    if ignore is None:
         return dataset
-    labels = tuple(label for label in dataset.labels if label.value != config.ignore)
-    return replace(dataset, labels=LabelSet(labels), ignore=config.ignore)
+    labels = tuple(label for label in dataset.labels if label.value != ignore)
+    return replace(dataset, labels=LabelSet(labels), ignore=ignore)
 
 
 def fold_in(dataset: Dataset, config: TrainingConfig) -> Fold:

@@ -99,12 +99,16 @@ def preview(
         raise PlanRefused("task-differs", "A sheet is drawn of patches with labels only",
                           do="Give the config of a segmentation")  # fmt: skip
     training = open_training(config)
-    chosen = _chosen(training, count)
+    assert isinstance(training.dataset, Dataset)
+    chosen = _chosen(training.dataset, training, count)
     out = Path(out)
     make_folder(out)
     with tempfile.TemporaryDirectory() as folder:
-        cases = store_cases(chosen, training.plan, Path(folder), lambda done, total: progress(
-            "prepare", done, total, ""))  # fmt: skip
+        cases = store_cases(
+            chosen, training.plan, Path(folder),
+            lambda done, total: progress("prepare", done, total, ""),
+            ignore=training.dataset.ignore, skip_refused=config.skip_refused,
+        )  # fmt: skip
         samples = _samples(training, cases, count)
     sheet = drawn(samples, training.plan, _words(config))
     with whole_file(out / SHEET) as aside:
@@ -112,12 +116,11 @@ def preview(
     return Preview(out / SHEET, training.plan, training.findings)
 
 
-def _chosen(training: Training, count: int) -> list[Case]:
+def _chosen(dataset: Dataset, training: Training, count: int) -> list[Case]:
     names = sorted(training.fold.train)
     rng = np.random.default_rng(training.config.seed)
-    assert isinstance(training.dataset, Dataset)
     wanted = set(rng.choice(names, min(count, len(names)), replace=False).tolist())
-    return [case for case in training.dataset.cases if case.name in wanted]
+    return [case for case in dataset.cases if case.name in wanted]
 
 
 def _samples(training: Training, cases: Sequence[StoredCase], count: int) -> list[Sample]:

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from medseg.datasets import Dataset
 from medseg.errors import ModelRefused, PlanRefused
 from medseg.models import ModelPackage, member
-from medseg.training.config import TrainingConfig, load_config
+from medseg.training.config import CONFIG, TrainingConfig, load_config, on_card
 from medseg.training.opening import NOT_OF_IDENTITY, dataset_of, fold_in
 
-CONFIG = "config.yaml"
-NOT_OF_CONFIGURATION = NOT_OF_IDENTITY | {"name", "version", "fold"}
+NOT_OF_CONFIGURATION = NOT_OF_IDENTITY | {"fold"}
 SHORT = 24  # characters of a value that is told with its key
 
 
@@ -69,8 +70,8 @@ def open_runs(
     Raises
     ------
     PlanRefused
-        ``run-incomplete``: no config; ``fold-missing``: a run held nothing out;
-        ``runs-repeated``: two runs of a configuration have the same fold;
+        ``run-incomplete``: no config, or the model is of another one;
+        ``fold-missing``: a run held nothing out; ``runs-repeated``: two runs of a configuration have the same fold;
         ``labels-differ``: runs are for other labels, or for classes and regions.
     ModelRefused, InputRefused
         A model or the data set is refused.
@@ -83,7 +84,7 @@ def open_runs(
         if not held_out:
             raise PlanRefused("fold-missing", f"Run {number} held no case out: its fold is all",
                               do="Give trainings with a fold")  # fmt: skip
-        runs.append(Run(config, member(folder), held_out))
+        runs.append(Run(config, _package(Path(folder), config), held_out))
     _check_labels(runs)
     return dataset, _configurations(runs)
 
@@ -95,6 +96,19 @@ def _config(folder: Path, data: str | Path | None) -> TrainingConfig:
             do="Give folders that medseg train wrote",
         )  # fmt: skip
     return load_config(folder / CONFIG, data=data)
+
+
+def _package(folder: Path, config: TrainingConfig) -> ModelPackage:
+    """Open the model of a training, which is not that of one before it in the same folder."""
+    package = member(folder)
+    told = package.card.configuration
+    if told and yaml.safe_load(told) != yaml.safe_load(on_card(config)):
+        raise PlanRefused(
+            "run-incomplete", f"The model in {folder.name} is of an earlier training there than "
+            f"its {CONFIG}, and may have seen the cases to score",
+            do="Finish the later training with medseg train --resume",
+        )  # fmt: skip
+    return package
 
 
 def _check_labels(runs: Sequence[Run]) -> None:

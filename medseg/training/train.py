@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from medseg.datasets import Dataset
 from medseg.datasets.store import shapes_of
 from medseg.inference import Segmenter
 from medseg.models import Card, Measurement, ModelPackage, write_package
 from medseg.models.weights import weights_of
-from medseg.training.config import TrainingConfig, with_names
+from medseg.training.config import TrainingConfig, on_card
 from medseg.training.feeding import prepared_folder
 from medseg.training.fit import fit
 from medseg.training.judging import judged
@@ -93,7 +92,8 @@ def train(
     elif training.fold.held_out:
         measured = _measured(training, package, out, progress)
         package = pack(card=card.model_copy(update={"results": (measured,) if measured else ()}))
-    shutil.rmtree(out / "prepared", ignore_errors=True)  # not there where a store was given
+    if config.prepared is None:
+        shutil.rmtree(prepared_folder(training, out), ignore_errors=True)
     return package
 
 
@@ -121,16 +121,13 @@ def _measured(
 def _card(training: Training, minutes: float, prepared: Path) -> Card:
     """Return the card with everything but results."""
     config = training.config
-    told = with_names(config).model_dump(  # a card travels: no folders of this machine
-        mode="json", exclude={"card", "dataset", "prepared"}, exclude_defaults=True
-    )
     return Card(
         intended_use=config.card.intended_use,
         modality=config.card.modality,
         population=config.card.population,
         training_data=config.card.training_data,
         limits=config.card.limits,
-        configuration=yaml.safe_dump(told, sort_keys=False, default_flow_style=None, width=100),
+        configuration=on_card(config),
         minutes=round(minutes, 1),
         trained_on=_machine(),
         fold=None if config.fold == "all" else config.fold,

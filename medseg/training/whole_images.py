@@ -53,7 +53,7 @@ def _dealt(
 ) -> tuple[list[LabelledImage], list[LabelledImage]]:
     if config.fold == "all":
         return list(cases), []
-    fold_of_group = dealt(cases, config.folds, config.seed)
+    fold_of_group = dealt(cases, config.folds, config.split_seed)
     if not 0 <= config.fold < config.folds or len(fold_of_group) < config.folds:
         raise PlanRefused(
             "fold-invalid",

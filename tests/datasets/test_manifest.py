@@ -99,6 +99,16 @@ def test_yaml_names_labels_and_what_is_ignored(files):
     assert [(label.value, label.name) for label in dataset.labels] == [(7, "Lesion")]
 
 
+def test_what_is_ignored_is_no_label_that_the_files_hold(files):
+    (files / "mine.yaml").write_text(YAML.replace("ignore: 9", "ignore: 7"))
+    text = (files / "mine.yaml").read_text()
+    start, end = text.index("labels:"), text.index("ignore:")
+    (files / "mine.yaml").write_text(text[:start] + text[end:])
+    dataset = open_dataset(files / "mine.yaml")
+    assert (dataset.labels.values, dataset.ignore) == ((0,), 7)
+    assert read_case(dataset.cases[0], dataset.labels, dataset.ignore)[1].array.max() == 7
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -167,6 +167,13 @@ def test_ct_is_clipped_by_any_of_its_names_and_others_are_not():
     assert [one.modality for one in config.plan.channels] == ["CT", "CT", "MR", ""]
 
 
+@pytest.mark.parametrize(("patients", "fold", "folds"), [(1, "all", 2), (3, 0, 3), (None, 0, 5)])
+def test_folds_are_of_patients_and_one_patient_has_none(patients, fold, folds):
+    measured = make_fingerprint().model_copy(update={"patients": patients})
+    _, config, _ = configured(measured)
+    assert (config.fold, config.folds) == (fold, folds)
+
+
 def test_the_yaml_says_the_same_and_why():
     measured = make_fingerprint()
     proposal = propose(measured, Request())
@@ -180,10 +187,10 @@ def test_the_yaml_says_the_same_and_why():
 def test_costs_are_those_that_can_be_counted_by_hand():
     measured = make_fingerprint((10, 20, 40), (2, 1, 1), cases=10, channels=("T1", "T2"))
     proposal = propose(measured, Request())
-    training = Training(proposal.chosen.network, "SAR", (1, 1, 1), (16, 16, 32), 2, 7200, 0.8)
+    training = Training(proposal.chosen.network, "SAR", (1, 1, 1), (16, 16, 32), 2, 7200)
     cost = cost_of(training, measured, device="gpu", precision="f16", optimizer="sgd",
                    speed=TWO_CORES)  # fmt: skip
-    store = 0.8 * 10 * (20 * 20 * 40) * (2 * 4 + 1)
+    store = 10 * (20 * 20 * 40) * (2 * 2 + 1)
     assert cost.disk_gb == pytest.approx((store + 12 * cost.parameters) / 1e9)
     work = 3 * 2 * training.network.multiplications((16, 16, 32))
     assert cost.step_seconds == pytest.approx(work / 60e9)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -209,6 +210,13 @@ def test_every_image_comes_once_before_any_comes_again(trained, tmp_path):
     assert drawn[0][1].shape == (8, 1)
 
 
+def test_a_disk_that_is_too_small_for_the_images_is_refused(trained, tmp_path, monkeypatch):
+    folder, _ = trained
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))
+    with pytest.raises(OutputFailed, match="48 prepared images take"):
+        fit(open_training(load_config(folder / "halves.yaml")), tmp_path / "run")
+
+
 def test_groups_are_never_divided_and_every_fold_has_every_class(tmp_path):
     groups = [f"g{n // 4}" for n in range(40)]
     rows = [dict(row, label=("ill", "well")[(n // 4) % 2])
@@ -227,6 +235,8 @@ def test_a_fold_that_the_config_names_wins_over_the_data_sets_own_split(trained)
     told = open_training(load_config(folder / "halves.yaml", ["fold=1", "folds=4"]))
     assert len(own.fold.held_out) == 20
     assert len(told.fold.held_out) == 17
+    again = open_training(load_config(folder / "halves.yaml", ["fold=1", "folds=4", "seed=7"]))
+    assert again.fold == told.fold  # which is of split_seed
     assert not any(name.startswith("test") for name in (*told.fold.train, *told.fold.held_out))
 
 

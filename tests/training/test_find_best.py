@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from medseg.errors import ModelRefused, PlanRefused
+from medseg.errors import InputRefused, ModelRefused, PlanRefused
 from medseg.inference import Segmenter
 from medseg.labels import Label, LabelSet
 from medseg.models import LargestComponent, ModelPackage, write_package
@@ -85,7 +85,8 @@ def make_run(tmp_path, data, card, weights, monkeypatch):  # noqa: F811
         )  # fmt: skip
         seed = sum(map(ord, name)) + (0 if fold == "all" else fold)
         moved = {path: array + seed for path, array in weights.items()}
-        told = {"name": name, "version": f"{noise}-{seed}", "plan": plan, "card": card,
+        plain = card.model_copy(update={"configuration": ""})  # not that of another training
+        told = {"name": name, "version": f"{noise}-{seed}", "plan": plan, "card": plain,
                 "weights": moved}  # fmt: skip
         write_package(folder / "model", **{**told, **changes})
         return folder
@@ -115,6 +116,22 @@ def test_a_step_that_surely_helps_is_taken_and_its_evidence_kept(make_run, data,
     assert opened.card.results[0].figures["Dice, Lump"] == 1
     assert opened.card.results[0].intervals["Dice, Lump"] == (1, 1)
     assert f"{CASES} cases" in opened.card.results[0].measured_on
+
+
+def test_a_right_nothing_is_not_in_the_figures_of_the_card(make_run, data, tmp_path):
+    add_specks(data, CASES)
+    for n in range(4):  # without a lump
+        empty = np.zeros((10, 10, 10), np.float32)
+        save(data / "labelsTr" / f"case_{n}.nii.gz", empty.astype(np.uint8))
+        empty[9, 9, n] = 20
+        save(data / "imagesTr" / f"case_{n}.nii.gz", empty)
+    for n in range(4, CASES):  # a layer of the lump is not seen
+        image = np.zeros((10, 10, 10), np.float32)
+        image[2:5, 2:6, 2:6] = 20
+        save(data / "imagesTr" / f"case_{n}.nii.gz", image)
+    best = find_best(runs_of(make_run, "lump"), tmp_path / "best")
+    assert best.package.postprocessing
+    assert best.package.card.results[0].figures["Dice, Lump"] == pytest.approx(96 / 112)
 
 
 def test_a_step_that_helps_two_of_nine_is_not(make_run, data, tmp_path):
@@ -152,6 +169,24 @@ def test_masks_are_kept_for_the_next_call(make_run, tmp_path):
     assert again.package.evidence[0].candidate == first.package.evidence[0].candidate
 
 
+def test_a_case_that_trainings_could_skip_is_left_out(make_run, data, tmp_path):
+    (data / "imagesTr" / "case_0.nii.gz").write_bytes(b"nothing")
+    runs = runs_of(make_run, "lump")
+    with pytest.raises(InputRefused, match="case_0"):
+        find_best(runs, tmp_path / "best")
+    for run in runs:
+        text = (run / "config.yaml").read_text()
+        (run / "config.yaml").write_text(f"{text}skip_refused: true\n")
+    best = find_best(runs, tmp_path / "best")
+    assert (best.cases, best.left_out) == (CASES - 1, 1)
+
+
+def test_the_name_of_a_case_does_not_lead_out_of_the_folder_of_masks(make_run, tmp_path):
+    _, (configuration,) = open_runs([make_run("one", 0)])
+    place = held_out._place(tmp_path / "masks", "../../out", configuration.runs)
+    assert place.resolve().parent.parent == tmp_path / "masks"
+
+
 def test_only_cases_that_all_held_out_are_compared(make_run, tmp_path):
     runs = [make_run("one", 0), make_run("one", 1), make_run("other", 1)]
     best = find_best(runs, tmp_path / "best")
@@ -161,7 +196,7 @@ def test_only_cases_that_all_held_out_are_compared(make_run, tmp_path):
     assert refusal.value.code == "cases-not-shared"
 
 
-def test_runs_that_cannot_be_compared_are_refused(make_run, tmp_path, weights):  # noqa: F811
+def test_runs_that_cannot_be_compared_are_refused(make_run, tmp_path, card, weights):  # noqa: F811
     one = make_run("one", 0)
     with pytest.raises(PlanRefused, match=r"has the folds \[0, 0\]"):
         open_runs([one, one])
@@ -169,7 +204,11 @@ def test_runs_that_cannot_be_compared_are_refused(make_run, tmp_path, weights): 
         open_runs([one, make_run("one", "all")])
     with pytest.raises(PlanRefused, match=r"holds no config\.yaml"):
         open_runs([tmp_path])
+    earlier = card.model_copy(update={"configuration": "{name: one, fold: 2}"})
+    with pytest.raises(PlanRefused, match="of an earlier training there"):
+        open_runs([one, make_run("one", 1, card=earlier)])
     plan = ModelPackage.open(one / "model").plan
+    (one.parent / "one-1").rename(one.parent / "earlier")
     other = plan.model_copy(update={"labels": LabelSet((Label(5, "Bump"),))})
     with pytest.raises(PlanRefused, match="Run 2 is for other labels"):
         open_runs([one, make_run("one", 1, plan=other)])

@@ -106,6 +106,26 @@ def test_patience_ends_a_training_and_gives_back_the_best_weights(tmp_path, aver
     assert float(model.trainable_variables[0][0, 0]) == 1.0  # of the second epoch
 
 
+def test_patience_counts_from_the_resume_where_the_best_weights_are_not_there(tmp_path):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.BatchNormalization()])
+    model.compile(keras.optimizers.SGD(0.0), loss="mse")
+    model.optimizer.build(model.trainable_variables)
+    journal = Journal(tmp_path, 1, Clock())
+    journal.epochs = [Epoch(n + 1, 0, 1, smoothed_score=0.9) for n in range(5)]
+    patience = Patience(2, journal, tmp_path / "best.safetensors")
+    patience.set_model(model)
+    patience.on_train_begin()
+    mean = model.get_layer(index=0).moving_mean
+    for epoch, score in ((5, 0.5), (6, 0.4), (7, 0.3)):
+        assert not model.stop_training
+        mean.assign([float(epoch)])
+        journal.epochs.append(Epoch(epoch + 1, 0, 1, smoothed_score=score))
+        patience.on_epoch_end(epoch)
+    assert model.stop_training
+    patience.on_train_end()
+    assert float(mean.value[0]) == 5.0  # statistics of normalisation come back as well
+
+
 def test_the_moving_average_skips_what_was_not_measured():
     assert smoothed(0.5, math.nan) == 0.5
     assert smoothed(0.5, 1.0) == pytest.approx(0.55)

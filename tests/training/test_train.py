@@ -13,6 +13,7 @@ from medseg.datasets.store import store_cases
 from medseg.errors import EngineFailed, ModelRefused, PlanRefused
 from medseg.models import ModelPackage
 from medseg.training import load_config, train
+from medseg.training.checkpoint import Done, load_checkpoint, save_checkpoint
 from medseg.training.config import write_config
 from medseg.training.epochs import read_epochs
 from medseg.training.fit import fit
@@ -97,9 +98,65 @@ def test_what_a_killed_process_left_half_written_is_removed(config, tmp_path):
 
 def test_a_checkpoint_of_another_training_is_refused(config, tmp_path):
     fit(open_training(load_config(config)), tmp_path / "run")
+    before = (tmp_path / "run" / "config.yaml").read_bytes()
     other = open_training(load_config(config, ["seed=1"]))
-    with pytest.raises(ModelRefused, match="belongs to another training"):
+    with pytest.raises(ModelRefused, match="belongs to another training") as refusal:
         fit(other, tmp_path / "run", resume=True)
+    assert "--overwrite" in refusal.value.do
+    assert (tmp_path / "run" / "config.yaml").read_bytes() == before
+
+
+def test_a_checkpoint_without_the_state_of_this_optimizer_is_refused(tmp_path):
+    plain, adam = (keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]) for _ in range(2))
+    adam.set_weights(plain.get_weights())
+    for one, other in zip(plain.weights, adam.weights, strict=True):
+        other.path = one.path
+    plain.compile(keras.optimizers.SGD())
+    plain.optimizer.build(plain.trainable_variables)
+    adam.compile(keras.optimizers.AdamW())
+    save_checkpoint(tmp_path / "a.safetensors", plain, Done(1, 1.0), "same")
+    assert load_checkpoint(tmp_path / "a.safetensors", plain, "same") == Done(1, 1.0)
+    with pytest.raises(ModelRefused, match="another kind of training step"):
+        load_checkpoint(tmp_path / "a.safetensors", adam, "same")
+
+
+def test_a_folder_that_no_training_made_is_neither_used_nor_removed(config, tmp_path):
+    mine = tmp_path / "run" / "prepared" / "mine.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(PlanRefused, match="a folder prepared that no training has made"):
+        train(load_config(config), tmp_path / "run")
+    assert [path.name for path in tmp_path.joinpath("run").rglob("*")] == ["prepared", "mine.txt"]
+
+
+def test_held_out_cases_of_which_none_can_be_used_are_not_scored(config, tmp_path):
+    told = load_config(config, ["skip_refused=true", "epochs=1"])
+    for name in open_training(told).fold.held_out:
+        (config.parent / "data" / "imagesTr" / f"{name}.nii.gz").write_bytes(b"nothing")
+    package = train(told, tmp_path / "run")
+    assert package.card.results == ()
+
+
+def test_no_case_to_train_on_is_refused(config, tmp_path):
+    told = load_config(config, ["skip_refused=true"])
+    for name in open_training(told).fold.train:
+        (config.parent / "data" / "imagesTr" / f"{name}.nii.gz").write_bytes(b"nothing")
+    with pytest.raises(PlanRefused, match="No case that can be used is left to train on"):
+        fit(open_training(told), tmp_path / "run")
+
+
+class _Spoil(keras.callbacks.Callback):
+    """Makes the second epoch's loss NaN."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 1:
+            self.model.trainable_variables[0].assign(self.model.trainable_variables[0] * np.nan)
+
+
+def test_a_loss_that_runs_away_is_told_though_the_best_weights_are_sound(config, tmp_path):
+    told = load_config(config, ["patience=5", "optimizer.average=0"])
+    with pytest.raises(EngineFailed, match="The loss became NaN or infinite"):
+        fit(open_training(told), tmp_path / "run", callbacks=[_Spoil()])
 
 
 def test_a_loss_that_runs_away_ends_the_training_with_the_remedy(config, tmp_path):
@@ -139,6 +196,29 @@ def test_a_wrong_value_is_named_with_file_line_and_key(config, text, words):
         load_config(config)
 
 
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ("version=1 beta", "--set version: "),
+        ('card.intended_use=""', r"--set card\.intended_use: "),
+        ("plan.orientation=ras", "plan.orientation: 'ras' is no orientation code"),
+        ("plan.orientation=RAR", "plan.orientation: 'RAR' is no orientation code"),
+        ("plan.strides=[[1, 1], [2, 2]]", "plan.strides: a patch of 3 dimensions needs 3 numbers"),
+        ("plan.patch=[1, 4]", "plan.patch: value 3 is missing"),
+        ("plan.network=unett", "plan.network: there is no 'unett'; did you mean unet"),
+        ("augmentation=lihgt", "augmentation: There is no recipe 'lihgt'. Did you mean 'light'"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_before_data_are_read(config, told, words):
+    with pytest.raises(PlanRefused, match=words):
+        load_config(config, [told])
+
+
+def test_a_fold_that_was_named_is_written_even_if_it_is_the_default(config, tmp_path):
+    write_config(load_config(config, ["fold=0"]), tmp_path / "written.yaml")
+    assert "fold" in load_config(tmp_path / "written.yaml").model_fields_set
+
+
 def test_an_override_wins_and_its_error_names_the_option(config):
     assert load_config(config, ["optimizer.rate=1e-4"]).optimizer.rate == pytest.approx(1e-4)
     with pytest.raises(PlanRefused, match=r"--set optimizer\.rate: Input"):
@@ -153,6 +233,8 @@ def test_an_override_wins_and_its_error_names_the_option(config):
         ("a: [1", "no valid YAML"),
         ("", "is empty"),
         ("[1, 2]", "dictionary"),
+        ("name: {{x}}", "a key is a plain word"),
+        ("name: a\x07", "no valid YAML"),
     ],
 )
 def test_yaml_that_is_no_config_is_refused(config, text, words):
@@ -184,6 +266,8 @@ def test_sided_labels_are_swapped_in_training_or_the_axis_is_dropped(config):
     assert open_training(load_config(config, ["pairs=none"])).plan.mirror_axes == (0, 1, 2)
     with pytest.raises(PlanRefused, match="9 is no label"):
         open_training(load_config(config, ["pairs=[[5, 9]]"]))
+    # what was never mirrored in training is not in testing
+    assert open_training(load_config(config, ["augmentation=none"])).plan.mirror_axes == ()
 
 
 def test_a_training_with_named_steps_and_albumentations_learns(config, tmp_path):
