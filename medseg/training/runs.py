@@ -71,7 +71,8 @@ def open_runs(
     ------
     PlanRefused
         ``run-incomplete``: no config, or the model is of another one;
-        ``fold-missing``: a run held nothing out; ``runs-repeated``: two runs of a configuration have the same fold;
+        ``fold-missing``: a run held nothing out;
+        ``runs-repeated``: two runs of a configuration have the same fold;
         ``labels-differ``: runs are for other labels, or for classes and regions.
     ModelRefused, InputRefused
         A model or the data set is refused.
