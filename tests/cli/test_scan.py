@@ -146,7 +146,9 @@ def test_a_refused_archive_is_one_line_without_its_names(capsys, packed, tempora
 @pytest.mark.parametrize(("kill", "status"), [("SIGTERM", 143), ("SIGINT", 130)])
 def test_a_signal_while_unpacking_leaves_nothing(packed, temporary, kill, status):
     script = (
-        "import os, signal\nfrom medseg.cli.main import main\n"
+        # a shell's background jobs, these tests among them, are born deaf to Ctrl-C
+        "import os, signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from medseg.cli.main import main\n"
         "from medseg.cli.progress import Report\n"
         f"Report.unpacking = lambda *_: os.kill(os.getpid(), signal.{kill})\nmain()"
     )

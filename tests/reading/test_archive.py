@@ -237,7 +237,9 @@ def test_an_interruption_leaves_nothing(tmp_path, temporary, when):
 )  # fmt: skip
 def test_the_end_of_python_removes_the_folder(tmp_path, temporary, then, status):
     path = zipped(tmp_path / "a.zip", contents(series(tmp_path / "in")))
-    code = f"import os, signal, sys; from medseg.reading import scan; path = sys.argv[1]; {then}"
+    # a shell's background jobs, these tests among them, are born deaf to Ctrl-C
+    code = ("import os, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+            f"from medseg.reading import scan; path = sys.argv[1]; {then}")  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", code, path], check=False, capture_output=True,
         env={**os.environ, "TMPDIR": str(temporary)},
