@@ -141,6 +141,21 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def check_space(what: str, size: int, free: int) -> None:
+    """Refuse to begin what a disk cannot hold, sizes in bytes.
+
+    Raises
+    ------
+    OutputFailed
+        ``disk-too-small``.
+    """
+    if size > free:
+        raise OutputFailed(
+            "disk-too-small", f"{what} take {in_words(size)}, {in_words(free)} are free",
+            do="Free some, or choose another folder",
+        )  # fmt: skip
+
+
 def in_words(size: float) -> str:
     """Return a size in bytes as a person reads it.
 

@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from medseg.datasets.images import LabelledImage, named
-from medseg.errors import OutputFailed
-from medseg.files import in_words, make_folder, whole_file
+from medseg.files import check_space, make_folder, whole_file
 from medseg.plan import Plan
 from medseg.preparing.appearance import appearance
 from medseg.preparing.whole import prepare_whole
@@ -65,13 +64,9 @@ def _prepare(
     progress: Callable[[int, int], None],
 ) -> None:
     shape = (len(cases), *plan.patch, len(plan.channels))
-    size, free = 4 * math.prod(shape), shutil.disk_usage(images.parent).free
-    if size > free:  # a memory map on a full disk ends the process without a word
-        raise OutputFailed(
-            "disk-too-small",
-            f"{len(cases)} prepared images take {in_words(size)}, {in_words(free)} are free",
-            do="Free some, or choose another folder",
-        )
+    # a memory map on a full disk ends the process without a word
+    free = shutil.disk_usage(images.parent).free
+    check_space(f"{len(cases)} prepared images", 4 * math.prod(shape), free)
     appearances = []
     with whole_file(images) as aside:
         stored = np.lib.format.open_memmap(aside, "w+", np.float32, shape)

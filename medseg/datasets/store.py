@@ -17,7 +17,7 @@ from medseg.datasets.dataset import Case
 from medseg.datasets.parallel import threads
 from medseg.dicom.private import digest, folder_name
 from medseg.errors import InputRefused, OutputFailed, PlanRefused
-from medseg.files import in_words, make_folder, whole_file, whole_folder, write_json
+from medseg.files import check_space, make_folder, whole_file, whole_folder, write_json
 from medseg.labels import LabelSet
 from medseg.plan import Plan
 from medseg.preparing import prepare, prepare_labels
@@ -172,13 +172,7 @@ def prepare_cases(
     _enter(folder, plan, ignore, anew)
     need = needed(cases, plan, folder, workers)
     announce(need)
-    if need.bytes > need.free:
-        raise OutputFailed(
-            "disk-too-small",
-            f"{need.cases} prepared cases take {in_words(need.bytes)}, "
-            f"{in_words(need.free)} are free",
-            do="Free some, or choose another folder",
-        )
+    check_space(f"{need.cases} prepared cases", need.bytes, need.free)
     outcomes: dict[str, bool | InputRefused] = {}
     with threads(workers) as pool:
         running = {pool.submit(_stored, case, plan, folder, ignore): case for case in cases}
